@@ -1,0 +1,1 @@
+"""The Django project and the domain; loads no model library."""

@@ -1,0 +1,1 @@
+"""Users, groups, collections, membership, identity for row-level security."""

@@ -1,0 +1,1 @@
+"""Prompting, refusal, attribution and the stored, streamed answer."""

@@ -1,0 +1,1 @@
+"""Documents, their parts, and content-addressed storage."""

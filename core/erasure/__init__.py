@@ -1,0 +1,1 @@
+"""Deletes across the rooms."""

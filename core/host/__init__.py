@@ -1,0 +1,1 @@
+"""The embedded default: PostgreSQL, broker, supervisor, doctor, egress guard."""

@@ -1,0 +1,1 @@
+"""Jobs and steps: leases, fencing tokens, attempts; PostgreSQL is the truth."""

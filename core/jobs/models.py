@@ -1,0 +1,104 @@
+"""Jobs and steps: the truth about what is to do, who does it and what came of it."""
+
+from __future__ import annotations
+
+import uuid
+from typing import ClassVar
+
+from django.db import models
+
+from core.access.models import Collection, User
+from core.documents.models import Document
+
+
+class JobState(models.TextChoices):
+    """Where a job is."""
+
+    QUEUED = "queued"
+    RUNNING = "running"
+    DONE = "done"
+    FAILED = "failed"
+    CANCELLED = "cancelled"
+
+
+class Job(models.Model):
+    """Turns one document into segments."""
+
+    id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
+    document = models.ForeignKey(Document, on_delete=models.CASCADE, related_name="jobs")
+    collection = models.ForeignKey(Collection, on_delete=models.CASCADE, related_name="+")
+    user = models.ForeignKey(User, on_delete=models.PROTECT, related_name="+")
+    state = models.CharField(max_length=10, choices=JobState.choices, default=JobState.QUEUED)
+    error_code = models.CharField(max_length=60, blank=True)
+    error_message = models.TextField(blank=True)
+    created_at = models.DateTimeField(auto_now_add=True)
+    finished_at = models.DateTimeField(null=True)
+
+    def __str__(self) -> str:
+        return f"job {self.id} ({self.state})"
+
+
+class StepState(models.TextChoices):
+    """Where a step is; ``dead`` after three attempts or an error that no retry mends."""
+
+    PENDING = "pending"
+    LEASED = "leased"
+    DONE = "done"
+    DEAD = "dead"
+
+
+class Step(models.Model):
+    """One leased piece of work: a page range, a sound window, an embedding batch.
+
+    The steps of one ``stage`` run in any order; the next stage is planned when all of them are done.
+    """
+
+    id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
+    job = models.ForeignKey(Job, on_delete=models.CASCADE, related_name="steps")
+    collection = models.ForeignKey(Collection, on_delete=models.CASCADE, related_name="+")
+    stage = models.IntegerField()
+    kind = models.CharField(max_length=20, help_text="probe, parse, ocr, speech, describe, segment, embed or write.")
+    key = models.CharField(max_length=200, help_text="What of the job this step covers; unique with kind.")
+    parameters = models.JSONField(default=dict)
+    state = models.CharField(max_length=10, choices=StepState.choices, default=StepState.PENDING)
+    attempts = models.IntegerField(default=0)
+    lease_owner = models.CharField(max_length=100, blank=True, help_text="Slot name of the holder.")
+    lease_token = models.UUIDField(null=True)
+    lease_expires_at = models.DateTimeField(null=True)
+    result = models.JSONField(null=True)
+    error_code = models.CharField(max_length=60, blank=True)
+    error_message = models.TextField(blank=True)
+    started_at = models.DateTimeField(null=True)
+    finished_at = models.DateTimeField(null=True)
+
+    class Meta:
+        constraints: ClassVar = [
+            models.UniqueConstraint(fields=["job", "kind", "key"], name="step_once_per_job"),
+            models.CheckConstraint(
+                condition=~models.Q(state="leased")
+                | models.Q(lease_token__isnull=False, lease_expires_at__isnull=False),
+                name="a_leased_step_has_a_lease",
+            ),
+        ]
+        indexes: ClassVar = [
+            models.Index(fields=["state", "lease_expires_at"]),
+            models.Index(fields=["job", "stage"]),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.kind} {self.key} ({self.state})"
+
+
+class Artefact(models.Model):
+    """Intermediate bytes of a job (page renders, sound windows, vectors), deleted with the job's end."""
+
+    job = models.ForeignKey(Job, on_delete=models.CASCADE, related_name="artefacts")
+    collection = models.ForeignKey(Collection, on_delete=models.CASCADE, related_name="+")
+    sha256 = models.CharField(max_length=64)
+    size_bytes = models.BigIntegerField()
+
+    class Meta:
+        constraints: ClassVar = [models.UniqueConstraint(fields=["job", "sha256"], name="artefact_once_per_job")]
+
+    def __str__(self) -> str:
+        return self.sha256

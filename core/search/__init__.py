@@ -1,0 +1,1 @@
+"""The only SQL with vector operators, rank fusion, and the search service."""

@@ -1,0 +1,1 @@
+"""Segments with anchors, embedding spaces and vectors."""

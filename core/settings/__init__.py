@@ -1,0 +1,1 @@
+"""Typed environment and Django settings."""

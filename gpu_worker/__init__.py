@@ -1,0 +1,1 @@
+"""Joins the others: Celery worker, pipelines, engine host."""

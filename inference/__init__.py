@@ -1,0 +1,1 @@
+"""Values, errors, protocols and engines; knows no Django, no Celery and no database."""

@@ -1,0 +1,1 @@
+"""Engines: one library each, behind the protocols."""

@@ -1,0 +1,1 @@
+"""Parsers of users' files; they run only inside the sandbox."""
