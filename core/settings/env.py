@@ -55,6 +55,28 @@ def _refuse_unknown() -> None:
             raise UnknownSetting(f"{name} is not a setting of Cloister; known are {', '.join(sorted(known))}")
 
 
+def runtime_directory() -> str:
+    """Return ``$XDG_RUNTIME_DIR``, or an empty string where the session has none."""
+    return os.environ.get("XDG_RUNTIME_DIR", "")  # noqa: TID251 - this module is the one reader
+
+
+def child_environment(**changes: str) -> dict[str, str]:
+    """Return the environment for a child process: this process's, with ``changes`` on top."""
+    return {**os.environ, **changes}  # noqa: TID251 - this module is the one reader
+
+
+def environment_set(**changes: str) -> None:
+    """Change this process's own environment, for itself and its later children; settings are read afresh."""
+    os.environ.update(changes)  # noqa: TID251 - this module is the one reader
+    env.cache_clear()
+
+
+def environment_default(**values: str) -> None:
+    """Set what this process's environment does not say yet."""
+    for name, value in values.items():
+        os.environ.setdefault(name, value)  # noqa: TID251 - this module is the one reader
+
+
 @functools.cache
 def env() -> Env:
     """Return the settings of this process, read once.
