@@ -29,6 +29,9 @@ class RoleConfig:
         nice: Priority of the engine process; bulk engines run at 10.
         idle_unload_s: Seconds without work after which the process is ended; 0 keeps it.
         options: What else the engine takes.
+        preload: Load the engine with the host's start, not with its first request.
+        recipe_version: The engine's recipe that the embedding space of this role was built with; checked at load.
+        dimensions: Length of the role's vectors, for roles that embed.
     """
 
     role: str
@@ -41,6 +44,9 @@ class RoleConfig:
     nice: int = 10
     idle_unload_s: float = 0.0
     options: dict[str, Any] = dataclasses.field(default_factory=dict)
+    preload: bool = False
+    recipe_version: str = ""
+    dimensions: int = 0
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
