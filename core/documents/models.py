@@ -11,7 +11,7 @@ from core.access.models import Collection, User
 
 
 class Blob(models.Model):
-    """Bytes stored once per sha256; ``reference_count`` zero means the file may be deleted."""
+    """Bytes stored once per sha256; a trigger counts the parts that refer to them, at zero the file may be deleted."""
 
     sha256 = models.CharField(primary_key=True, max_length=64)
     size_bytes = models.BigIntegerField()

@@ -65,6 +65,10 @@ class Step(models.Model):
     lease_owner = models.CharField(max_length=100, blank=True, help_text="Slot name of the holder.")
     lease_token = models.UUIDField(null=True)
     lease_expires_at = models.DateTimeField(null=True)
+    rings = models.IntegerField(default=0, help_text="How often the broker was told of this step since it was ready.")
+    next_ring_at = models.DateTimeField(
+        null=True, help_text="When to tell it again; empty while the step is not ready."
+    )
     result = models.JSONField(null=True)
     error_code = models.CharField(max_length=60, blank=True)
     error_message = models.TextField(blank=True)
@@ -83,6 +87,7 @@ class Step(models.Model):
         indexes: ClassVar = [
             models.Index(fields=["state", "lease_expires_at"]),
             models.Index(fields=["job", "stage"]),
+            models.Index(fields=["next_ring_at"], condition=models.Q(state="pending"), name="step_to_ring"),
         ]
 
     def __str__(self) -> str:
@@ -90,15 +95,21 @@ class Step(models.Model):
 
 
 class Artefact(models.Model):
-    """Intermediate bytes of a job (page renders, sound windows, vectors), deleted with the job's end."""
+    """Intermediate bytes of a job (page renders, sound windows, vectors).
+
+    They are deleted with the job's end, except those that segments show: these are ``kept`` until the document is
+    indexed anew or erased.
+    """
 
     job = models.ForeignKey(Job, on_delete=models.CASCADE, related_name="artefacts")
     collection = models.ForeignKey(Collection, on_delete=models.CASCADE, related_name="+")
     sha256 = models.CharField(max_length=64)
     size_bytes = models.BigIntegerField()
+    kept = models.BooleanField(default=False)
 
     class Meta:
         constraints: ClassVar = [models.UniqueConstraint(fields=["job", "sha256"], name="artefact_once_per_job")]
+        indexes: ClassVar = [models.Index(fields=["sha256"])]
 
     def __str__(self) -> str:
         return self.sha256

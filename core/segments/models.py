@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import ClassVar
 
+from django.contrib.postgres.indexes import GinIndex
 from django.contrib.postgres.search import SearchVectorField
 from django.db import models
 from pgvector.django import HalfVectorField
@@ -29,6 +30,7 @@ class EmbeddingSpace(models.Model):
     floor_text = models.FloatField(default=0.0, help_text="Cosine below which a text query's hit is dropped.")
     floor_image = models.FloatField(default=0.0, help_text="Cosine below which a picture query's hit is dropped.")
     created_at = models.DateTimeField(auto_now_add=True)
+    activated_at = models.DateTimeField(null=True, help_text="When it last began to answer searches; for rollback.")
 
     class Meta:
         constraints: ClassVar = [
@@ -68,6 +70,7 @@ class Segment(models.Model):
         constraints: ClassVar = [
             models.UniqueConstraint(fields=["document", "ordinal"], name="segment_ordinal_once_per_document"),
         ]
+        indexes: ClassVar = [GinIndex(fields=["search_vector"], name="segment_search_vector")]
 
     def __str__(self) -> str:
         return f"{self.kind} {self.ordinal} of {self.document_id}"
@@ -77,13 +80,14 @@ class Embedding(models.Model):
     """One vector of one segment in one space.
 
     The table is LIST-partitioned by space and made in a migration by hand; ``space_create`` adds partitions with a
-    check of the dimensions and an HNSW index over ``(embedding::halfvec(N))``.
+    check of the dimensions and an HNSW index over ``(embedding::halfvec(N))``. The database itself deletes a segment's
+    vectors with the segment.
     """
 
     pk = models.CompositePrimaryKey("space_id", "segment_id")
-    space = models.ForeignKey(EmbeddingSpace, on_delete=models.CASCADE, related_name="+")
-    segment = models.ForeignKey(Segment, on_delete=models.CASCADE, related_name="+")
-    collection = models.ForeignKey(Collection, on_delete=models.CASCADE, related_name="+")
+    space = models.ForeignKey(EmbeddingSpace, on_delete=models.DO_NOTHING, related_name="+")
+    segment = models.ForeignKey(Segment, on_delete=models.DO_NOTHING, related_name="+")
+    collection = models.ForeignKey(Collection, on_delete=models.DO_NOTHING, related_name="+")
     embedding = HalfVectorField()
 
     class Meta:

@@ -1,0 +1,57 @@
+"""Errors of the domain, above all rooms of core.
+
+CloisterError
+├── NotFound     it does not exist, or the caller may not see it
+├── Forbidden    the caller sees it, but may not do this
+├── Invalid      the request itself is wrong
+├── Conflict     it contradicts what is there already
+│   └── LeaseLost    the step is no longer held by this holder (core.jobs.errors)
+├── TooLarge     a declared limit of size was reached
+└── Unavailable  a service that is needed does not answer; try again
+
+The class decides the HTTP status; one table in core/api maps them.
+"""
+
+from __future__ import annotations
+
+
+class CloisterError(Exception):
+    """Base of all errors of the domain."""
+
+    code: str = "cloister_error"
+
+
+class NotFound(CloisterError):
+    """It does not exist, or the caller may not see it; nothing tells the two apart."""
+
+    code = "not_found"
+
+
+class Forbidden(CloisterError):
+    """The caller sees it, but may not do this."""
+
+    code = "forbidden"
+
+
+class Invalid(CloisterError):
+    """The request itself is wrong."""
+
+    code = "invalid"
+
+
+class Conflict(CloisterError):
+    """It contradicts what is there already."""
+
+    code = "conflict"
+
+
+class TooLarge(CloisterError):
+    """A declared limit of size was reached."""
+
+    code = "too_large"
+
+
+class Unavailable(CloisterError):
+    """A service that is needed does not answer; try again."""
+
+    code = "unavailable"
