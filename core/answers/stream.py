@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import AsyncIterator
-from typing import Any
+from typing import Any, TypeAlias, cast
 
 import redis.asyncio
 from django.conf import settings
@@ -14,6 +14,8 @@ from core.settings.env import env
 
 STREAM_TTL_S = 3600
 FINAL_EVENTS = frozenset({"done", "error"})
+
+_Entry: TypeAlias = tuple[bytes, dict[bytes, bytes]]
 
 
 def _stream_key(answer_id: str) -> str:
@@ -56,17 +58,18 @@ def stop_reason(answer_id: str) -> str | None:
 
 async def events_relay(answer_id: str, last_event_id: str = "0") -> AsyncIterator[tuple[str, str, str] | None]:
     """Yield (id, event, data as JSON) from after ``last_event_id`` to the final event; None while nothing comes."""
-    client = redis.asyncio.Redis.from_url(settings.BROKER_URL)
+    client = redis.asyncio.Redis.from_url(settings.BROKER_URL, protocol=2)
     grace_ms = int(env().answer_grace_s * 1000)
     try:
         last = last_event_id
         while True:
             await client.set(_reader_key(answer_id), b"1", px=grace_ms)
             answer = await client.xread({_stream_key(answer_id): last}, count=100, block=1000)
-            if not answer:
+            # Protocol 2 answers [[stream, entries]], or nothing when the time is over.
+            entries = cast("list[tuple[bytes, list[_Entry]]]", answer)[0][1] if answer else []
+            if not entries:
                 yield None
-                continue
-            for identifier, fields in answer[0][1]:
+            for identifier, fields in entries:
                 last = identifier.decode()
                 event = fields[b"event"].decode()
                 yield last, event, fields[b"data"].decode()

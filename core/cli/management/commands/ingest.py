@@ -1,0 +1,92 @@
+"""``./cloister ingest PATH... --collection NAME [--wait]``: send files, and follow them until they are searchable."""
+
+from __future__ import annotations
+
+from argparse import ArgumentParser
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from core.cli.client import ApiError, Client
+from core.cli.document_command import EXIT_FAILED, EXIT_OK, EXIT_USAGE, DocumentCommand
+
+
+class Command(DocumentCommand):
+    help = "Sends files and folders into a collection; exit 0 when all are ready, 1 when some failed, 2 on wrong usage."
+
+    def add_arguments(self, parser: ArgumentParser) -> None:
+        super().add_arguments(parser)
+        parser.add_argument("paths", nargs="+", type=Path, metavar="PATH", help="file or folder")
+        parser.add_argument("--collection", required=True, help="name or id; a new name makes a collection")
+        parser.add_argument("--wait", action="store_true", help="follow the documents until they are ready or failed")
+
+    def run(self, client: Client, options: dict[str, Any]) -> int:
+        missing = [path for path in options["paths"] if not path.exists()]
+        if missing:
+            names = ", ".join(str(path) for path in missing)
+            return self.failed("no_such_file", f"there is no {names}", options, EXIT_USAGE)
+        documents = self._send(client, list(_files(options["paths"])), options["collection"])
+        if options["wait"]:
+            documents = self._follow(client, documents)
+        if options["json"]:
+            self.print_json({"documents": [_public(document) for document in documents]})
+        else:
+            for document in documents:
+                self.stdout.write(_line(document))
+        return EXIT_FAILED if any(document["state"] == "failed" for document in documents) else EXIT_OK
+
+    def _send(self, client: Client, files: list[Path], collection: str) -> list[dict[str, Any]]:
+        documents = []
+        for number, path in enumerate(files, start=1):
+            self.note(f"[{number}/{len(files)}] sending {path.name}")
+            try:
+                documents.append(client.upload(path, collection=collection))
+            except ApiError as error:
+                # One refused file must not keep the others of the batch out.
+                if error.status == 403:
+                    raise
+                documents.append(_refused(path, error))
+        return documents
+
+    def _follow(self, client: Client, sent: list[dict[str, Any]]) -> list[dict[str, Any]]:
+        accepted = [document["id"] for document in sent if document["id"]]
+        latest = {document["id"]: document for document in sent if document["id"]}
+        ended: set[str] = set()
+        for documents in client.wait(accepted) if accepted else ():
+            for document in documents:
+                latest[document["id"]] = document
+                if document["state"] in ("ready", "failed") and document["id"] not in ended:
+                    ended.add(document["id"])
+                    self.note(f"[{len(ended)}/{len(accepted)}] {_line(document)}")
+        return [latest.get(document["id"], document) for document in sent]
+
+
+def _files(paths: list[Path]) -> Iterator[Path]:
+    for path in paths:
+        if path.is_dir():
+            yield from (one for one in sorted(path.rglob("*")) if one.is_file() and not one.name.startswith("."))
+        else:
+            yield path
+
+
+def _refused(path: Path, error: ApiError) -> dict[str, Any]:
+    return {
+        "id": None,
+        "path": str(path),
+        "sha256": None,
+        "state": "failed",
+        "error": {"code": error.code, "message": str(error)},
+        "segments": 0,
+        "seconds": None,
+    }
+
+
+def _public(document: dict[str, Any]) -> dict[str, Any]:
+    names = ("id", "path", "sha256", "state", "error", "segments", "seconds")
+    return {name: document[name] for name in names}
+
+
+def _line(document: dict[str, Any]) -> str:
+    error = f": {document['error']['message']}" if document["error"] else ""
+    took = f" in {document['seconds']:.1f} s" if document["seconds"] is not None else ""
+    return f"{document['state']} {document['path']} ({document['segments']} segments{took}){error}"
