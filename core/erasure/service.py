@@ -1,0 +1,137 @@
+"""Deletes across the rooms, with a receipt."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import Any
+from uuid import UUID
+
+from django.db.models import Model, QuerySet
+
+from core.access.acting import acting_as, acting_as_system
+from core.access.errors import NotFound
+from core.access.models import User
+from core.access.service import audit, edit_require
+from core.answers.models import Answer
+from core.documents.models import Document, Part
+from core.documents.service import blobs_collect, documents_visible
+from core.jobs.artefact import artefacts_collect
+from core.jobs.models import Artefact, Job, Step
+from core.segments.models import Embedding, Segment
+
+REMOVED = "[source removed]"
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class ErasureReceipt:
+    """What an erasure removed.
+
+    Attributes:
+        document: Id of the erased document.
+        sha256: Of its bytes, so that the receipt can be matched to a file.
+        rows: For each table how many rows are gone.
+        answers_redacted: Stored answers from which its words were taken.
+        blobs_removed: Digests of the files that nothing else refers to.
+        artefacts_removed: Digests of previews and intermediate files.
+    """
+
+    document: UUID
+    sha256: str
+    rows: dict[str, int]
+    answers_redacted: int
+    blobs_removed: tuple[str, ...]
+    artefacts_removed: tuple[str, ...]
+
+    def as_json(self) -> dict[str, Any]:
+        """Return the public form."""
+        return {**dataclasses.asdict(self), "document": str(self.document)}
+
+
+def document_erase(*, user: User, document_id: UUID) -> ErasureReceipt:
+    """Erase a document: its rows in one transaction, then the files that nothing else refers to.
+
+    PostgreSQL keeps deleted rows in its data files until they are vacuumed, and in its log for a while.
+
+    Raises:
+        NotFound: It does not exist or ``user`` may not see it.
+        Forbidden: ``user`` may only read it.
+    """
+    with acting_as(user):
+        document = documents_visible(user).select_related("collection").filter(pk=document_id).first()
+        if document is None:
+            raise NotFound(f"there is no document {document_id}")
+        edit_require(user=user, collection=document.collection)
+        with acting_as_system():
+            # A submission of the same bytes and a running step wait for this lock, and then find nothing.
+            list(Job.objects.select_for_update().filter(document_id=document_id))
+            Document.objects.select_for_update().get(pk=document_id)
+            blobs = list(Part.objects.filter(document_id=document_id).values_list("blob_id", flat=True))
+            artefacts = list(Artefact.objects.filter(job__document_id=document_id).values_list("sha256", flat=True))
+            rows = _rows_delete(document_id)
+            redacted = _answers_redact(document.collection_id, document_id)
+        audit(
+            user=user,
+            action="document_erase",
+            subject=str(document_id),
+            detail={"sha256": document.sha256, "rows": rows},
+        )
+    return ErasureReceipt(
+        document=document_id,
+        sha256=document.sha256,
+        rows=rows,
+        answers_redacted=redacted,
+        blobs_removed=tuple(blobs_collect(blobs)),
+        artefacts_removed=tuple(artefacts_collect(artefacts)),
+    )
+
+
+def _rows_delete(document_id: UUID) -> dict[str, int]:
+    victims: list[QuerySet[Any]] = [
+        Embedding.objects.filter(segment__document_id=document_id),
+        Segment.objects.filter(document_id=document_id),
+        Artefact.objects.filter(job__document_id=document_id),
+        Step.objects.filter(job__document_id=document_id),
+        Job.objects.filter(document_id=document_id),
+        Part.objects.filter(document_id=document_id),
+        Document.objects.filter(pk=document_id),
+    ]
+    return {_table(found): found.delete()[0] for found in victims}
+
+
+def _table(found: QuerySet[Any]) -> str:
+    model: type[Model] = found.model
+    return model._meta.db_table
+
+
+def _answers_redact(collection_id: UUID, document_id: UUID) -> int:
+    redacted = 0
+    for answer in Answer.objects.select_for_update().filter(collection_id=collection_id):
+        numbers = {one["n"] for one in answer.citations if one.get("document") == str(document_id)}
+        evidence = _without(answer.evidence, str(document_id))
+        if not numbers and evidence == answer.evidence:
+            continue
+        answer.evidence = evidence
+        answer.citations = [_citation_redacted(one) if one["n"] in numbers else one for one in answer.citations]
+        answer.sentences = [
+            {**one, "text": REMOVED} if numbers.intersection(one.get("citations", ())) else one
+            for one in answer.sentences
+        ]
+        if numbers:
+            answer.text = " ".join(one["text"] for one in answer.sentences)
+        answer.save(update_fields=["evidence", "citations", "sentences", "text"])
+        redacted += 1
+    return redacted
+
+
+def _citation_redacted(citation: dict[str, Any]) -> dict[str, Any]:
+    return {**citation, "quote": "", "removed": True}
+
+
+def _without(value: Any, document_id: str) -> Any:
+    if isinstance(value, list):
+        return [_without(one, document_id) for one in value]
+    if not isinstance(value, dict):
+        return value
+    if value.get("document") == document_id:
+        return {"document": document_id, "removed": True}
+    return {key: _without(one, document_id) for key, one in value.items()}
