@@ -6,6 +6,8 @@ their build code to read their name.
 
 from __future__ import annotations
 
+import contextlib
+import os
 import shutil
 import subprocess
 import sys
@@ -13,7 +15,6 @@ import tempfile
 import threading
 import zipfile
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO
 
@@ -78,7 +79,7 @@ def _wheel_download(package: Package, scratch: Path, pip_options: Sequence[str],
     return next(folder.glob("*.whl"))
 
 
-@contextmanager
+@contextlib.contextmanager
 def _watched(what: str, folders: Sequence[Path], total_bytes: int, progress: Progress) -> Iterator[None]:
     done = threading.Event()
 
@@ -97,11 +98,11 @@ def _watched(what: str, folders: Sequence[Path], total_bytes: int, progress: Pro
 
 def _bytes_in(folders: Sequence[Path]) -> int:
     total_bytes = 0
-    for path in (found for folder in folders for found in folder.rglob("*")):
-        try:
-            total_bytes += path.stat().st_size if path.is_file() else 0
-        except FileNotFoundError:  # pip removes its temporary files meanwhile.
-            continue
+    # os.walk passes over folders that pip removes meanwhile; Path.rglob would raise.
+    for parent, _, names in (found for folder in folders for found in os.walk(folder)):
+        for name in names:
+            with contextlib.suppress(FileNotFoundError):  # pip removes its temporary files meanwhile.
+                total_bytes += (Path(parent) / name).stat().st_size
     return total_bytes
 
 
