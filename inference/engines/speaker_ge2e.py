@@ -1,0 +1,146 @@
+"""Voice vectors from a GE2E encoder (Wan et al. 2018, arXiv 1710.10467), grouped into speakers."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from safetensors.torch import load_file
+from sklearn.cluster import AgglomerativeClustering
+
+from inference.errors import DamagedFile, EmptyInput, InputRejected
+from inference.preprocessing import mel
+from inference.preprocessing.library_errors import library_errors
+from inference.values import SAMPLE_RATE_HZ, VoiceRequest, VoiceVectors
+
+ENGINE = "ge2e"
+SHORTEST_S = 0.4
+PARTIAL_FRAMES = 160
+PARTIAL_STEP_FRAMES = 80
+TARGET_RMS = 10 ** (-30 / 20)
+"""The encoder's features are not logarithmic, so loudness matters; it was trained at -30 dBFS."""
+DISTANCE_THRESHOLD = 0.35
+"""In 100 mixed conversations of one to three of eight voices (spans of 0.8 to 4 s) the number of
+speakers was right in 93 at 0.34, 95 at 0.36, 88 at 0.38 and 87 at 0.32."""
+PARTIALS_AT_ONCE = 256
+
+
+class Ge2eEncoder(torch.nn.Module):
+    """Three LSTM layers over mel frames; the last state through a rectified linear layer is the voice vector."""
+
+    def __init__(self, hidden: int = 256, dimensions: int = 256) -> None:
+        super().__init__()
+        self.lstm = torch.nn.LSTM(mel.CHANNELS, hidden, num_layers=3, batch_first=True)
+        self.linear = torch.nn.Linear(hidden, dimensions)
+
+    def forward(self, frames: torch.Tensor) -> torch.Tensor:
+        """Return unit vectors, shape (n, dimensions), for mel frames of shape (n, frames, 40)."""
+        _, (state, _) = self.lstm(frames)
+        return torch.nn.functional.normalize(torch.relu(self.linear(state[-1])), dim=1)
+
+
+class Ge2eSpeakerEncoder:
+    """Encodes spans by the mean of 1.6 s pieces and clusters them by cosine distance.
+
+    Options:
+        distance_threshold: Mean cosine distance from which two groups of spans are two speakers.
+    """
+
+    recipe_version = "1"
+
+    def __init__(
+        self,
+        folders: Sequence[Path],
+        *,
+        threads: int,
+        device: str = "cpu",
+        options: Mapping[str, Any] | None = None,
+    ) -> None:
+        chosen = dict(options or {})
+        self._threshold = float(chosen.pop("distance_threshold", DISTANCE_THRESHOLD))
+        if chosen:
+            raise InputRejected(f"{ENGINE} does not know the options {sorted(chosen)}; it knows distance_threshold")
+        torch.set_num_threads(threads)
+        with library_errors(ENGINE, f"loading {folders[0]}"):
+            tensors = load_file(folders[0] / "model.safetensors", device=device)
+            self._encoder = Ge2eEncoder().to(device).eval()
+            wanted = self._encoder.state_dict().keys()
+            self._encoder.load_state_dict({name: tensors[name] for name in wanted})
+        self._device = device
+        self.dimensions = self._encoder.linear.out_features
+
+    def embed_voices(self, batch: Sequence[VoiceRequest]) -> Sequence[VoiceVectors]:
+        """Encode every span of every request; a span below 0.4 s gets a row of zeros."""
+        for index, request in enumerate(batch):
+            _check(index, request)
+        with library_errors(ENGINE, f"encoding the voices of {len(batch)} recordings"), torch.inference_mode():
+            return [self._voices(request) for request in batch]
+
+    def cluster_voices(self, batch: Sequence[VoiceVectors]) -> Sequence[tuple[int, ...]]:
+        """Number the speakers within each item by first appearance, from 0; the number of speakers is found.
+
+        A span without a vector joins the span nearest to it in order.
+        """
+        with library_errors(ENGINE, f"clustering the voices of {len(batch)} recordings"):
+            return [self._speakers(item.vectors) for item in batch]
+
+    def _voices(self, request: VoiceRequest) -> VoiceVectors:
+        pieces = [self._pieces(request, span) for span in request.spans]
+        vectors = torch.zeros(len(pieces), self.dimensions)
+        if any(len(piece) for piece in pieces):
+            encoded = torch.split(self._encoded(torch.cat(pieces)), [len(piece) for piece in pieces])
+            for row, piece in enumerate(encoded):
+                if len(piece):
+                    vectors[row] = torch.nn.functional.normalize(piece.mean(dim=0), dim=0)
+        return VoiceVectors(vectors=vectors.numpy())
+
+    def _pieces(self, request: VoiceRequest, span: tuple[float, float]) -> torch.Tensor:
+        first, end = (round(time_s * SAMPLE_RATE_HZ) for time_s in span)
+        sound = torch.from_numpy(np.array(request.waveform[max(first, 0) : end])).to(self._device)
+        if len(sound) < SHORTEST_S * SAMPLE_RATE_HZ or not bool(sound.any()):
+            return torch.zeros(0, PARTIAL_FRAMES, mel.CHANNELS, device=self._device)
+        frames = mel.mel_power(sound * (TARGET_RMS / sound.square().mean().sqrt()))
+        if len(frames) < PARTIAL_FRAMES:
+            frames = frames.repeat(-(-PARTIAL_FRAMES // len(frames)), 1)[:PARTIAL_FRAMES]
+        starts = [*range(0, len(frames) - PARTIAL_FRAMES, PARTIAL_STEP_FRAMES), len(frames) - PARTIAL_FRAMES]
+        return torch.stack([frames[start : start + PARTIAL_FRAMES] for start in starts])
+
+    def _encoded(self, pieces: torch.Tensor) -> torch.Tensor:
+        return torch.cat([self._encoder(part) for part in torch.split(pieces, PARTIALS_AT_ONCE)]).cpu()
+
+    def _speakers(self, vectors: np.ndarray[Any, Any]) -> tuple[int, ...]:
+        told = np.flatnonzero(np.any(vectors != 0, axis=1))
+        if len(told) == 0:
+            return (0,) * len(vectors)
+        labels = np.zeros(len(told), dtype=int)
+        if len(told) > 1:
+            labels = AgglomerativeClustering(
+                n_clusters=None, distance_threshold=self._threshold, metric="cosine", linkage="average"
+            ).fit_predict(vectors[told])
+        nearest = np.abs(np.arange(len(vectors))[:, None] - told[None, :]).argmin(axis=1)
+        return numbered(labels[nearest].tolist())
+
+
+def numbered(labels: Sequence[int]) -> tuple[int, ...]:
+    """Renumber labels by first appearance, from 0."""
+    order = {label: number for number, label in enumerate(dict.fromkeys(labels))}
+    return tuple(order[label] for label in labels)
+
+
+def _check(index: int, request: VoiceRequest) -> None:
+    waveform = request.waveform
+    if waveform.ndim != 1 or waveform.dtype != np.float32:
+        raise InputRejected(
+            f"waveform {index} is {waveform.dtype} of shape {waveform.shape}; wanted is mono float32 of 16,000 Hz"
+        )
+    if waveform.size == 0 or not request.spans:
+        raise EmptyInput(f"request {index} has no {'samples' if waveform.size == 0 else 'spans'}")
+    if not np.isfinite(waveform).all():
+        raise DamagedFile(f"waveform {index} has samples that are not numbers")
+    limit_s = waveform.size / SAMPLE_RATE_HZ + 0.1
+    for start_s, end_s in request.spans:
+        if not 0 <= start_s < end_s <= limit_s:
+            raise InputRejected(f"span {start_s} to {end_s} s does not lie in the {limit_s:.1f} s of waveform {index}")
