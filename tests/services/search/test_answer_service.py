@@ -1,0 +1,163 @@
+"""Answers on a real PostgreSQL and broker: evidence, generation, attribution, refusal, cancel."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+
+import pytest
+
+from core.access.errors import NotFound
+from core.answers.models import Answer
+from core.answers.service import answer_cancel, answer_create, answer_get, answer_json, answer_run
+from core.remote import broker
+from inference.values import ChatDelta, ChatRequest
+
+pytestmark = pytest.mark.services
+
+
+class FakeLanguageModel:
+    """A fake model that says what it is given, a word at a time, and remembers what it was asked."""
+
+    def __init__(self, text: str) -> None:
+        self.text = text
+        self.requests: list[ChatRequest] = []
+        self.said = 0
+
+    def generate(self, request: ChatRequest) -> Iterator[ChatDelta]:
+        self.requests.append(request)
+        for word in self.text.split(" "):
+            self.said += 1
+            yield ChatDelta(text=word + " ")
+        yield ChatDelta(text="", finish_reason="stop")
+
+
+@pytest.fixture
+def ask(library, embedder, sentence_embedder):
+    def run(question: str, model: FakeLanguageModel, *, before=lambda answer: None) -> dict:
+        answer = answer_create(user=library.alice, collection_id=library.mine.pk, question=question)
+        before(answer)
+        answer_run(
+            answer_id=str(answer.pk),
+            language_model=model,
+            query_embedder=embedder,
+            sentence_embedder=sentence_embedder,
+        )
+        return answer_json(answer_get(user=library.alice, answer_id=answer.pk))
+
+    return run
+
+
+def events_of(answer_id: str) -> list[tuple[str, dict]]:
+    entries = broker().execute_command("XRANGE", f"cloister:answer:{answer_id}:events", "-", "+")
+    found = []
+    for _, fields in entries:
+        pairs = fields if isinstance(fields, dict) else dict(zip(fields[::2], fields[1::2], strict=True))
+        found.append((pairs[b"event"].decode(), json.loads(pairs[b"data"])))
+    return found
+
+
+FACT = "The boiler in hall four was serviced on 12 March 2021."
+QUESTION = "When was the boiler in hall four serviced?"
+
+
+class TestAnswering:
+    def test_a_supported_sentence_carries_a_citation_whose_quote_stands_in_its_segment(self, library, ask):
+        segment = library.add(f"The hall is large. {FACT}")
+
+        answer = ask(QUESTION, FakeLanguageModel("The boiler in hall four was serviced on 12 March 2021."))
+
+        assert answer["answer"] == f"{FACT} [1]"
+        citation = answer["citations"][0]
+        assert citation["segment"] == str(segment.pk)
+        assert citation["quote"] in segment.text
+        anchor = citation["anchor"]
+        assert segment.text[anchor["start_char"] : anchor["end_char"]] == citation["quote"]
+
+    def test_an_unsupported_sentence_is_marked(self, library, ask):
+        library.add(FACT)
+
+        answer = ask(QUESTION, FakeLanguageModel(f"{FACT} The director was very pleased with everything."))
+
+        assert [sentence["unsupported"] for sentence in answer["sentences"]] == [False, True]
+        assert answer["answer"].endswith("[unsupported]")
+
+    def test_an_invented_answer_gives_way_to_the_source_itself(self, library, ask):
+        library.add(FACT)
+
+        answer = ask(QUESTION, FakeLanguageModel("It happened long ago under strange circumstances."))
+
+        assert answer["extractive"]
+        assert answer["answer"] == f"{FACT} [1]"
+
+    def test_events_are_tokens_then_checked_sentences_then_done(self, library, ask):
+        library.add(FACT)
+
+        answer = ask(QUESTION, FakeLanguageModel(FACT))
+
+        names = [name for name, _ in events_of(answer["id"])]
+        assert names.index("token") < names.index("sentence") < names.index("done")
+        assert names[-1] == "done"
+
+    def test_a_question_that_the_evidence_does_not_answer_is_refused_before_generation(self, library, ask):
+        library.add("Roses are watered twice a week.")
+        model = FakeLanguageModel("Never said.")
+
+        answer = ask(QUESTION, model)
+
+        assert answer["refused"]
+        assert answer["citations"] == []
+        assert model.requests == []
+
+    def test_a_question_in_another_language_is_answered_by_quoting_and_says_so(self, library, ask):
+        library.add("Die Heizung im Keller wurde im März gewartet.", language="de")
+        model = FakeLanguageModel("Never said.")
+
+        answer = ask("Wann wurde die Heizung im Keller gewartet?", model)
+
+        assert answer["extractive"]
+        assert "does not write German" in answer["answer"]
+        assert "Die Heizung im Keller wurde im März gewartet. [1]" in answer["answer"]
+        assert model.requests == []
+
+    def test_cancelling_ends_generation_at_the_next_token(self, library, ask):
+        library.add(FACT)
+        model = FakeLanguageModel("word " * 200)
+
+        answer = ask(QUESTION, model, before=lambda one: answer_cancel(user=library.alice, answer_id=one.pk))
+
+        assert answer["state"] == "cancelled"
+        assert model.said == 1
+
+    def test_a_model_that_fails_leaves_a_failed_answer_with_its_reason(self, library, ask):
+        class FakeBrokenModel(FakeLanguageModel):
+            def generate(self, request: ChatRequest) -> Iterator[ChatDelta]:
+                raise RuntimeError("no model today")
+
+        library.add(FACT)
+
+        with pytest.raises(RuntimeError):
+            ask(QUESTION, FakeBrokenModel(""))
+
+        from core.access.acting import acting_as
+
+        with acting_as(library.alice):
+            stored = Answer.objects.get()
+        assert stored.state == "failed"
+        assert "no model today" in stored.error_message
+
+
+class TestWhoSeesWhat:
+    def test_a_foreign_collection_and_a_foreign_answer_are_like_none(self, library, ask):
+        library.add(FACT)
+        answer = ask(QUESTION, FakeLanguageModel(FACT))
+
+        with pytest.raises(NotFound):
+            answer_create(user=library.bob, collection_id=library.mine.pk, question="What?")
+        with pytest.raises(NotFound):
+            answer_get(user=library.bob, answer_id=answer["id"])
+
+    def test_what_others_may_see_is_no_evidence(self, library, ask):
+        library.add(FACT, collection=library.theirs)
+
+        assert ask(QUESTION, FakeLanguageModel(FACT))["refused"]
