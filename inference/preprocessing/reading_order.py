@@ -1,0 +1,126 @@
+"""Puts the lines of a page into reading order: columns, and inside them rows from top to bottom, left to right."""
+
+from __future__ import annotations
+
+import dataclasses
+import statistics
+from collections.abc import Sequence
+
+from inference.values import Box, TextLine
+
+GUTTER_FRACTION = 0.015
+"""Least empty width, as a fraction of the page, that parts two columns."""
+COLUMN_LINES = 4
+"""A column has at least so many lines; fewer are cells of a table or a pair of labels."""
+MOST_CROSSING = 0.6
+"""Part of the lines that may cross a gap between columns."""
+ROW_OVERLAP = 0.5
+"""Lines share a row when they overlap by this part of the lower one's height."""
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class _Span:
+    start: float
+    end: float
+
+
+def reading_order(lines: Sequence[TextLine]) -> tuple[TextLine, ...]:
+    """Order lines whose boxes lie upright on a page.
+
+    Lines across several columns (titles, tables) part the page into bands; inside a band, columns are read one after
+    the other. Where the two sides of a gap have rows at the same heights throughout, they are cells of a table and
+    stay rows.
+    """
+    return tuple(_ordered(list(lines)))
+
+
+def rows(lines: Sequence[TextLine]) -> list[list[TextLine]]:
+    """Group lines whose heights overlap into rows from top to bottom, each from left to right."""
+    found: list[list[TextLine]] = []
+    for line in sorted(lines, key=lambda line: (line.box.y0 + line.box.y1, line.box.x0)):
+        if found and _same_row(_row_box(found[-1]), line.box):
+            found[-1].append(line)
+        else:
+            found.append([line])
+    return [sorted(row, key=lambda line: line.box.x0) for row in found]
+
+
+def _ordered(lines: list[TextLine]) -> list[TextLine]:
+    gutter = _gutter(lines)
+    if gutter is None:
+        return _row_by_row(lines)
+    crossing = [line for line in lines if line.box.x0 < gutter.start and line.box.x1 > gutter.end]
+    if crossing:
+        return [line for band in _bands(lines, crossing) for line in _ordered(band)]
+    left = [line for line in lines if line.box.x1 <= gutter.start]
+    right = [line for line in lines if line.box.x0 >= gutter.end]
+    if _is_table(left, right):
+        return _row_by_row(lines)
+    return [*_ordered(left), *_ordered(right)]
+
+
+def _row_by_row(lines: Sequence[TextLine]) -> list[TextLine]:
+    return [line for row in rows(lines) for line in row]
+
+
+def _row_box(row: Sequence[TextLine]) -> Box:
+    # The median keeps one tall cell from swallowing the row below.
+    return Box(
+        x0=0.0,
+        x1=1.0,
+        y0=statistics.median(line.box.y0 for line in row),
+        y1=statistics.median(line.box.y1 for line in row),
+    )
+
+
+def _same_row(a: Box, b: Box) -> bool:
+    overlap = min(a.y1, b.y1) - max(a.y0, b.y0)
+    return overlap > ROW_OVERLAP * min(a.y1 - a.y0, b.y1 - b.y0)
+
+
+def _bands(lines: Sequence[TextLine], crossing: Sequence[TextLine]) -> list[list[TextLine]]:
+    rest = [line for line in lines if line not in crossing]
+    bands: list[list[TextLine]] = []
+    for across in sorted(crossing, key=lambda line: line.box.y0):
+        above = [line for line in rest if line.box.y0 + line.box.y1 < across.box.y0 + across.box.y1]
+        rest = [line for line in rest if line not in above]
+        bands.extend([above, [across]])
+    return [band for band in (*bands, rest) if band]
+
+
+def _gutter(lines: Sequence[TextLine]) -> _Span | None:
+    """Find the widest vertical gap with a column's worth of lines on both sides; titles and wide text may cross it."""
+    if len(lines) < 2 * COLUMN_LINES:
+        return None
+    best: _Span | None = None
+    for start in sorted({line.box.x1 for line in lines}):
+        left = [line for line in lines if line.box.x1 <= start]
+        later = sorted(line.box.x0 for line in lines if line.box.x0 >= start)
+        if len(left) < COLUMN_LINES or len(later) < COLUMN_LINES:
+            continue
+        span = _Span(start, later[0])
+        crossing = len(lines) - len(left) - len(later)
+        if crossing <= MOST_CROSSING * len(lines) and _width(span) >= max(GUTTER_FRACTION, _width(best)):
+            best = span
+    return best
+
+
+def _width(span: _Span | None) -> float:
+    return span.end - span.start if span else 0.0
+
+
+def _is_table(left: Sequence[TextLine], right: Sequence[TextLine]) -> bool:
+    """Tell cells from columns of prose: cells are short, or their rows stand at the same heights."""
+    fewer, more = sorted((left, right), key=len)
+    matched = sum(any(_same_row(line.box, other.box) for other in more) for line in fewer)
+    prose_width = min(_filled(left), _filled(right))
+    return matched >= 0.8 * len(fewer) and prose_width < 0.6
+
+
+def _filled(lines: Sequence[TextLine]) -> float:
+    """Return how much of its column's width the median line fills; prose fills nearly all, cells do not."""
+    x0, x1 = min(line.box.x0 for line in lines), max(line.box.x1 for line in lines)
+    words = statistics.median(len(line.text.split()) for line in lines)
+    if words <= 2:
+        return 0.0
+    return statistics.median(line.box.x1 - line.box.x0 for line in lines) / max(x1 - x0, 1e-6)
