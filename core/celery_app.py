@@ -1,18 +1,27 @@
 """The Celery application: late acknowledgement, JSON only, no result backend.
 
-The message is only a doorbell, PostgreSQL is the truth. Every process that loads this module has installed the egress
-guard before (core/asgi.py, manage.py, gpu_worker.worker).
+The message is only a doorbell, PostgreSQL is the truth.
 """
 
-from __future__ import annotations
+from core.host import egress
 
-import django
-from celery import Celery
-from django.conf import settings
-from kombu import Queue
+egress.install()
 
-from core.settings.env import environment_default
-from core.task_names import ANSWER_GENERATE, QUERY_EMBED, QUEUE_BULK, QUEUE_INTERACTIVE, QUEUES, STATUS_REPORT, STEP_RUN
+import django  # noqa: E402
+from celery import Celery  # noqa: E402
+from django.conf import settings  # noqa: E402
+from kombu import Queue  # noqa: E402
+
+from core.settings.env import environment_default  # noqa: E402
+from core.task_names import (  # noqa: E402
+    ANSWER_GENERATE,
+    QUERY_EMBED,
+    QUEUE_BULK,
+    QUEUE_INTERACTIVE,
+    QUEUES,
+    STATUS_REPORT,
+    STEP_RUN,
+)
 
 environment_default(DJANGO_SETTINGS_MODULE="core.settings.base")
 django.setup(set_prefix=False)
