@@ -7,6 +7,7 @@ from rest_framework.response import Response
 from rest_framework.views import exception_handler
 
 from core.access import errors as domain
+from core.documents.errors import BytesMissing
 from core.remote import WorkerRefused, WorkerUnavailable
 from inference import errors as inference
 
@@ -17,6 +18,7 @@ STATUS_BY_ERROR: dict[type[Exception], int] = {
     domain.Conflict: 409,
     domain.TooLarge: 413,
     domain.Unavailable: 503,
+    BytesMissing: 500,
     inference.InputRejected: 422,
     inference.UnsupportedFormat: 415,
     inference.DamagedFile: 422,
