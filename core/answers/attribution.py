@@ -124,6 +124,7 @@ class Attributor:
     ) -> None:
         self._spans = list(spans)
         self._question_numbers = set(_NUMBER.findall(question))
+        self._question_stems = {_stem(word) for word in words(question)}
         self._embed = embed
         self._calibration = calibration
         self.vectors: Vectors = embed([span.quote for span in spans]) if spans else np.zeros((0, 1), dtype=np.float32)
@@ -145,10 +146,17 @@ class Attributor:
     def _score(self, sentence: str, span: Span, cosine: float) -> float:
         evidence = f"{span.context} {span.quote}"
         numbers = set(_NUMBER.findall(sentence)) - self._question_numbers
-        if not numbers <= set(_NUMBER.findall(evidence)):
+        if not numbers <= set(_NUMBER.findall(evidence)) or not self._news_stands_in(sentence, evidence):
             return 0.0
         share = self._calibration.lexical_share
         return share * lexical_support(sentence, evidence) + (1 - share) * max(0.0, cosine)
+
+    def _news_stands_in(self, sentence: str, evidence: str) -> bool:
+        """Whether what the sentence adds to the question stands in the evidence; repeating it adds nothing."""
+        news = [word for word in content_words(sentence) if _stem(word) not in self._question_stems]
+        held = {_stem(word) for word in words(evidence)}
+        found = sum(_stem(word) in held for word in news)
+        return bool(news) and found >= self._calibration.news_share * len(news)
 
 
 def cite(span: Span) -> Citation:

@@ -29,9 +29,16 @@ class Refusal:
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class Attribution:
-    """How a sentence is matched to a span: share of lexical support, and the support that counts as enough."""
+    """How a sentence is matched to a span.
+
+    Attributes:
+        lexical_share: Weight of lexical support; the rest is the cosine's.
+        news_share: Share of the words that the sentence adds to the question which the span must hold.
+        threshold: Support that counts as enough.
+    """
 
     lexical_share: float
+    news_share: float
     threshold: float
 
 

@@ -13,7 +13,7 @@ from core.search.terms import words
 from core.segments.models import Segment
 from core.settings.calibration import Attribution
 
-CALIBRATION = Attribution(lexical_share=0.6, threshold=0.55)
+CALIBRATION = Attribution(lexical_share=0.6, news_share=0.75, threshold=0.55)
 
 
 def fake_word_vectors(texts: Sequence[str]) -> np.ndarray:
@@ -56,6 +56,18 @@ class TestSupport:
 
     def test_an_invented_sentence_is_not_supported(self):
         assert attributor([segment(BOILER)]).support("The director resigned because of a scandal.") is None
+
+    def test_a_sentence_that_only_repeats_the_question_is_not_supported(self):
+        asked = attributor([segment(BOILER)], question="When was the boiler in hall four serviced?")
+
+        assert asked.support("The boiler in hall four was serviced.") is None
+
+    def test_an_answer_from_another_passage_is_not_supported_by_the_question_words(self):
+        staff = segment("Radiology: Dr. Lind, head of department since 2017.")
+
+        asked = attributor([staff, segment(GARDEN)], question="Who leads the radiology department?")
+
+        assert asked.support("The garden leads the radiology department.") is None
 
     def test_without_segments_nothing_is_supported(self):
         assert attributor([]).support("Anything.") is None
