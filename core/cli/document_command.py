@@ -1,61 +1,48 @@
-"""What the commands about documents share: a client, --json, progress on stderr, and exit codes."""
+"""What the commands about documents share: a client of the API, progress on stderr, and exit codes."""
 
 from __future__ import annotations
 
 import abc
-import json
 import sys
-from argparse import ArgumentParser
 from typing import Any
 
-from django.core.management.base import BaseCommand
-
-from core.cli.client import ApiError, Client, NotRunning
+from core.cli.client import ApiError, Client
+from core.cli.output import Outcome, OutcomeCommand
 
 EXIT_OK = 0
 EXIT_FAILED = 1
 EXIT_USAGE = 2
 
+WRONG_REQUEST = (400, 404)
+"""HTTP status that means that the command was called with something that cannot be."""
 
-class DocumentCommand(BaseCommand, abc.ABC):
+
+class DocumentCommand(OutcomeCommand):
     """A command that talks to the HTTP API like any client."""
 
-    requires_system_checks: list[str] = []
-
-    def add_arguments(self, parser: ArgumentParser) -> None:
-        """Add --json and --url to every command."""
-        parser.add_argument("--json", action="store_true", help="print one JSON object on stdout")
-
-    def handle(self, **options: Any) -> None:
-        """Run the command; an error of the server becomes its sentence and exit code 1 (or 2 for a wrong request)."""
+    def outcome(self, **options: Any) -> Outcome:
+        """Run the command; a request that can never work ends with exit code 2."""
         try:
-            code = self.run(Client(), options)
-        except NotRunning as error:
-            code = self.failed("not_running", str(error), options, EXIT_FAILED)
+            return self.run(Client(), options)
         except ApiError as error:
-            exit_code = EXIT_USAGE if error.status in (400, 404) else EXIT_FAILED
-            code = self.failed(error.code, str(error), options, exit_code)
-        sys.exit(code)
+            if error.status not in WRONG_REQUEST:
+                raise
+            return usage_error(error.code, str(error))
 
     @abc.abstractmethod
-    def run(self, client: Client, options: dict[str, Any]) -> int:
-        """Do the command's work and return its exit code."""
+    def run(self, client: Client, options: dict[str, Any]) -> Outcome:
+        """Do the command's work."""
 
-    def failed(self, code: str, message: str, options: dict[str, Any], exit_code: int) -> int:
-        """Say what went wrong: the sentence on stderr, and with --json the error object on stdout."""
-        if options["json"]:
-            self.print_json({"error": {"code": code, "message": message}})
-        self.note(f"error: {message}")
-        return exit_code
 
-    def print_json(self, value: dict[str, Any]) -> None:
-        """Print the command's one object."""
-        self.stdout.write(json.dumps(value, ensure_ascii=False))
+def usage_error(code: str, message: str) -> Outcome:
+    """Return the outcome of a command that was called with something that cannot be."""
+    return Outcome(data={"error": {"code": code, "message": message}}, text=message, exit_code=EXIT_USAGE)
 
-    def note(self, line: str, *, end: str = "\n") -> None:
-        """Write progress to stderr at once."""
-        self.stderr.write(line, style_func=lambda text: text, ending=end)
-        self.stderr.flush()
+
+def note(line: str, *, end: str = "\n") -> None:
+    """Write progress to stderr at once."""
+    sys.stderr.write(line + end)
+    sys.stderr.flush()
 
 
 def anchor_text(anchor: dict[str, Any]) -> str:

@@ -19,8 +19,11 @@ from core.cli.client import ApiError, NotRunning
 from core.host.paths import PlaceRefused
 from core.host.process import ServerFailed
 from core.host.secrets import SecretMissing
-from core.settings.profile import ProfileError
+from core.settings.env import REPOSITORY, env
+from core.settings.profile import ProfileError, profile
+from models_local.catalog import catalog_read
 from models_local.errors import ModelsError
+from models_local.store import Store
 
 EXPECTED = (
     ApiError,
@@ -83,6 +86,13 @@ def _refusal(error: Exception) -> Outcome:
 def is_ready(answer: Mapping[str, Any]) -> bool:
     """Tell from an answer of /api/status whether the pages and the workers are there."""
     return answer.get("web") == "ready" and bool(answer.get("workers"))
+
+
+def models_missing() -> list[str]:
+    """Return the models that the profile needs and the store lacks."""
+    store = Store(env().weights, catalog_read(REPOSITORY / "configs" / "models.toml"))
+    wanted = {name for role in profile().roles.values() for name in role.models}
+    return sorted(name for name in wanted if not store.present(name))
 
 
 @contextlib.contextmanager

@@ -7,7 +7,8 @@ from argparse import ArgumentParser
 from typing import Any
 
 from core.cli.client import Client
-from core.cli.document_command import EXIT_FAILED, EXIT_OK, DocumentCommand, anchor_text
+from core.cli.document_command import EXIT_FAILED, DocumentCommand, anchor_text, note
+from core.cli.output import Outcome
 
 
 class Command(DocumentCommand):
@@ -18,28 +19,30 @@ class Command(DocumentCommand):
         parser.add_argument("question")
         parser.add_argument("--collection", required=True, help="name or id")
 
-    def run(self, client: Client, options: dict[str, Any]) -> int:
+    def run(self, client: Client, options: dict[str, Any]) -> Outcome:
         started = time.perf_counter()
         answer: dict[str, Any] = {}
         for event, data in client.ask(options["question"], collection=options["collection"]):
             if event == "token":
-                self.note(data["text"], end="")
+                note(data["text"], end="")
             elif event in ("done", "error"):
                 answer = data
-        self.note("")
+        note("")
         if answer.get("state") == "failed" or not answer:
-            return self.failed("answer_failed", answer.get("error") or "the stream ended early", options, EXIT_FAILED)
+            message = answer.get("error") or "the stream ended early; ask again"
+            data = {"error": {"code": "answer_failed", "message": message}}
+            return Outcome(data=data, text=message, exit_code=EXIT_FAILED)
         took_ms = round((time.perf_counter() - started) * 1000, 1)
-        if options["json"]:
-            self.print_json({**answer, "took_ms": took_ms})
-            return EXIT_OK
-        self.stdout.write(answer["answer"])
-        for citation in answer["citations"]:
-            where = anchor_text(citation["anchor"])
-            self.stdout.write(f'  [{citation["n"]}] {citation["document"]} {where}: "{citation["quote"]}"')
-        if answer["refused"]:
-            for hit in answer["hits"][:3]:
-                self.stdout.write(
-                    f"  nearest: {hit['document']['title']} {anchor_text(hit['anchor'])}: {hit['snippet'][:100]}"
-                )
-        return EXIT_OK
+        return Outcome(data={**answer, "took_ms": took_ms}, text="\n".join(_lines(answer)))
+
+
+def _lines(answer: dict[str, Any]) -> list[str]:
+    lines = [answer["answer"]]
+    for citation in answer["citations"]:
+        where = anchor_text(citation["anchor"])
+        lines.append(f'  [{citation["n"]}] {citation["document"]} {where}: "{citation["quote"]}"')
+    nearest = answer["hits"][:3] if answer["refused"] else []
+    lines.extend(
+        f"  nearest: {hit['document']['title']} {anchor_text(hit['anchor'])}: {hit['snippet'][:100]}" for hit in nearest
+    )
+    return lines

@@ -8,7 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from core.cli.client import ApiError, Client
-from core.cli.document_command import EXIT_FAILED, EXIT_OK, EXIT_USAGE, DocumentCommand
+from core.cli.document_command import EXIT_FAILED, EXIT_OK, DocumentCommand, note, usage_error
+from core.cli.output import Outcome
 
 
 class Command(DocumentCommand):
@@ -20,25 +21,25 @@ class Command(DocumentCommand):
         parser.add_argument("--collection", required=True, help="name or id; a new name makes a collection")
         parser.add_argument("--wait", action="store_true", help="follow the documents until they are ready or failed")
 
-    def run(self, client: Client, options: dict[str, Any]) -> int:
+    def run(self, client: Client, options: dict[str, Any]) -> Outcome:
         missing = [path for path in options["paths"] if not path.exists()]
         if missing:
             names = ", ".join(str(path) for path in missing)
-            return self.failed("no_such_file", f"there is no {names}", options, EXIT_USAGE)
+            return usage_error("no_such_file", f"there is no {names}")
         documents = self._send(client, list(_files(options["paths"])), options["collection"])
         if options["wait"]:
             documents = self._follow(client, documents)
-        if options["json"]:
-            self.print_json({"documents": [_public(document) for document in documents]})
-        else:
-            for document in documents:
-                self.stdout.write(_line(document))
-        return EXIT_FAILED if any(document["state"] == "failed" for document in documents) else EXIT_OK
+        failed = any(document["state"] == "failed" for document in documents)
+        return Outcome(
+            data={"documents": [_public(document) for document in documents]},
+            text="\n".join(_line(document) for document in documents),
+            exit_code=EXIT_FAILED if failed else EXIT_OK,
+        )
 
     def _send(self, client: Client, files: list[Path], collection: str) -> list[dict[str, Any]]:
         documents = []
         for number, path in enumerate(files, start=1):
-            self.note(f"[{number}/{len(files)}] sending {path.name}")
+            note(f"[{number}/{len(files)}] sending {path.name}")
             try:
                 documents.append(client.upload(path, collection=collection))
             except ApiError as error:
@@ -57,7 +58,7 @@ class Command(DocumentCommand):
                 latest[document["id"]] = document
                 if document["state"] in ("ready", "failed") and document["id"] not in ended:
                     ended.add(document["id"])
-                    self.note(f"[{len(ended)}/{len(accepted)}] {_line(document)}")
+                    note(f"[{len(ended)}/{len(accepted)}] {_line(document)}")
         return [latest.get(document["id"], document) for document in sent]
 
 

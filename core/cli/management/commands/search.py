@@ -7,7 +7,8 @@ from pathlib import Path
 from typing import Any
 
 from core.cli.client import Client
-from core.cli.document_command import EXIT_OK, EXIT_USAGE, DocumentCommand, anchor_text
+from core.cli.document_command import DocumentCommand, anchor_text, usage_error
+from core.cli.output import Outcome
 from inference.values import SEGMENT_KINDS
 
 
@@ -22,11 +23,11 @@ class Command(DocumentCommand):
         parser.add_argument("--kind", action="append", choices=SEGMENT_KINDS, help="only this kind; may be repeated")
         parser.add_argument("--limit", type=int, default=10, help="hits wanted (1 to 100)")
 
-    def run(self, client: Client, options: dict[str, Any]) -> int:
+    def run(self, client: Client, options: dict[str, Any]) -> Outcome:
         if not options["text"] and options["image"] is None:
-            return self.failed("usage", "give TEXT, --image FILE, or both", options, EXIT_USAGE)
+            return usage_error("usage", "give TEXT, --image FILE, or both")
         if options["image"] is not None and not options["image"].is_file():
-            return self.failed("no_such_file", f"there is no {options['image']}", options, EXIT_USAGE)
+            return usage_error("no_such_file", f"there is no {options['image']}")
         found = client.search(
             collection=options["collection"],
             text=options["text"],
@@ -34,14 +35,11 @@ class Command(DocumentCommand):
             kinds=options["kind"] or [],
             limit=options["limit"],
         )
-        if options["json"]:
-            self.print_json(found)
-            return EXIT_OK
-        for hit in found["hits"]:
-            where = anchor_text(hit["anchor"])
-            self.stdout.write(
-                f"{hit['rank']:>2}. {hit['document']['title']} [{hit['kind']}, {where}] {hit['score']:.4f}"
-            )
-            self.stdout.write("    " + " ".join(hit["snippet"].split()))
-        self.stdout.write(f"{len(found['hits'])} hits in {found['took_ms']:.0f} ms")
-        return EXIT_OK
+        lines = [line for hit in found["hits"] for line in _lines(hit)]
+        return Outcome(data=found, text="\n".join([*lines, f"{len(found['hits'])} hits in {found['took_ms']:.0f} ms"]))
+
+
+def _lines(hit: dict[str, Any]) -> tuple[str, str]:
+    where = anchor_text(hit["anchor"])
+    head = f"{hit['rank']:>2}. {hit['document']['title']} [{hit['kind']}, {where}] {hit['score']:.4f}"
+    return head, "    " + " ".join(hit["snippet"].split())

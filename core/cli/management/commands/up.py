@@ -10,17 +10,14 @@ from typing import Any
 import httpx
 from django.core.management import call_command
 
-from core.cli.output import Outcome, OutcomeCommand, is_ready, step
+from core.cli.output import Outcome, OutcomeCommand, is_ready, models_missing, step
 from core.host.broker import EmbeddedBroker
 from core.host.paths import home_layout
 from core.host.postgres import EmbeddedPostgres
 from core.host.process import ServerFailed, wait_until
 from core.host.secrets import SecretMissing, secret, secret_store
 from core.host.supervision import Supervisor
-from core.settings.env import REPOSITORY, env
-from core.settings.profile import profile
-from models_local.catalog import catalog_read
-from models_local.store import Store
+from core.settings.env import env
 
 ADMINISTRATOR = "admin"
 READY_S = 300.0
@@ -43,7 +40,7 @@ class Command(OutcomeCommand):
         with step("migrations"):
             call_command("migrate", database="owner", interactive=False, verbosity=0)
         with step("embedding spaces"):
-            call_command("spaces_ensure", json=False, stdout=self.stderr)
+            call_command("spaces_ensure", stdout=self.stderr)
         with step("administrator"):
             token = _administrator_ensure()
         with step("engines, workers and pages"):
@@ -56,9 +53,7 @@ class Command(OutcomeCommand):
 
 
 def _models_check() -> None:
-    store = Store(env().weights, catalog_read(REPOSITORY / "configs" / "models.toml"))
-    wanted = {name for role in profile().roles.values() for name in role.models}
-    missing = sorted(name for name in wanted if not store.present(name))
+    missing = models_missing()
     if missing:
         raise ServerFailed(f"the model store {env().weights} lacks {', '.join(missing)}; run ./cloister models pull")
 
