@@ -17,22 +17,21 @@ from pathlib import Path
 from typing import Any
 
 from core.host import egress, paths
-from core.settings.env import REPOSITORY, env
+from core.settings.env import env
 from core.settings.profile import Profile, RoleConfig, profile
 from gpu_worker.engine_child import STREAM_LIMIT_BYTES, EngineChild
 from gpu_worker.engine_slot import PRIORITIES, EngineRequest, EngineSlot
 from gpu_worker.memory_ledger import MemoryLedger, pss_mib
+from gpu_worker.places import engines_socket, model_store
 from inference import codec
 from inference.codec import Item, Message
 from inference.errors import EngineUnavailable, InferenceError, InputRejected
 from inference.registry import ROLES
-from models_local.catalog import catalog_read
 from models_local.errors import ModelsError
 from models_local.store import Store
 
 logger = logging.getLogger(__name__)
 
-SOCKET_NAME = "engines.sock"
 TICK_S = 2.0
 STARVING_S = 10.0
 """A load that waited this long for memory may take an engine between two batches, not only an idle one."""
@@ -272,17 +271,11 @@ def _pss_of(slot: EngineSlot) -> float:
     return pss_mib(slot.child.pid) if slot.child is not None and not slot.child.is_dead else 0.0
 
 
-def socket_path(home: Path) -> Path:
-    """Return the path of the engine host's socket for a CLOISTER_HOME."""
-    return paths.socket_directory(home) / SOCKET_NAME
-
-
 async def _serve() -> None:
     home = env().home_path
     run_folder = paths.home_layout(home).run
     run_folder.mkdir(parents=True, exist_ok=True)
-    store = Store(env().weights.resolve(), catalog_read(REPOSITORY / "configs" / "models.toml"))
-    host = EngineHost(profile(), socket_path=socket_path(home), run_folder=run_folder, store=store)
+    host = EngineHost(profile(), socket_path=engines_socket(home), run_folder=run_folder, store=model_store())
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, host.stop)
