@@ -1,0 +1,106 @@
+"""A shared space of pictures and text: any open_clip architecture from a local safetensors checkpoint."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any, TypeVar
+
+import numpy as np
+import torch
+from PIL import Image
+
+from inference.errors import EmptyInput, EngineUnavailable, InputRejected
+from inference.preprocessing.library_errors import library_errors
+from inference.preprocessing.pictures import picture_check
+from inference.preprocessing.torch_operators import torchvision_prepare
+from inference.values import RgbImage, Vectors
+
+_Item = TypeVar("_Item")
+_CONFIGURATION = "open_clip_config.json"
+
+
+class OpenClipEmbedder:
+    """Pictures and queries through the two towers of a CLIP model, in float32.
+
+    The folder holds ``model.safetensors``. Its architecture is either named by the option, or described by an
+    ``open_clip_config.json`` beside it.
+
+    Options:
+        architecture: Name that open_clip knows, such as ``ViT-B-32``.
+        batch_items: Pictures or texts in one forward pass.
+    """
+
+    recipe_version = "1"
+
+    def __init__(
+        self,
+        folders: Sequence[Path],
+        *,
+        threads: int,
+        device: str = "cpu",
+        options: Mapping[str, Any] | None = None,
+    ) -> None:
+        torch.set_num_threads(threads)
+        chosen = dict(options or {})
+        architecture = chosen.pop("architecture", None)
+        self._batch_items = int(chosen.pop("batch_items", 32))
+        if chosen:
+            raise InputRejected(
+                f"open_clip does not know the options {sorted(chosen)}; it knows architecture and batch_items"
+            )
+        name, pretrained = _source(folders[0], architecture)
+        self._device = device
+        with library_errors("open_clip", f"loading {folders[0]}"):
+            torchvision_prepare()
+            import open_clip
+
+            self._model, _, self._prepare = open_clip.create_model_and_transforms(
+                name, pretrained=pretrained, precision="fp32", device=device, weights_only=True
+            )
+            self._model.eval()
+            self._tokenize = open_clip.get_tokenizer(name)
+            self.dimensions = int(self._texts(["a"]).shape[1])
+
+    def embed_images(self, batch: Sequence[RgbImage]) -> Vectors:
+        """Embed pictures; float32, shape (len(batch), dimensions), unit rows."""
+        for index, image in enumerate(batch):
+            picture_check(image, index)
+        with library_errors("open_clip", f"embedding {len(batch)} pictures"):
+            return np.concatenate([self._images(images) for images in _slices(batch, self._batch_items)])
+
+    def embed_texts(self, batch: Sequence[str]) -> Vectors:
+        """Embed queries into the same space; longer than the text tower's window is cut off."""
+        texts = [text.encode("utf-8", "replace").decode("utf-8").strip() for text in batch]
+        if not all(texts):
+            raise EmptyInput(f"text {texts.index('')} of the batch is empty: there is nothing to embed")
+        with library_errors("open_clip", f"embedding {len(batch)} queries"):
+            return np.concatenate([self._texts(part) for part in _slices(texts, self._batch_items)])
+
+    @torch.inference_mode()
+    def _images(self, images: Sequence[RgbImage]) -> Vectors:
+        pixels = torch.stack([self._prepare(Image.fromarray(image)) for image in images]).to(self._device)
+        vectors: Vectors = self._model.encode_image(pixels, normalize=True).float().cpu().numpy()
+        return vectors
+
+    @torch.inference_mode()
+    def _texts(self, texts: Sequence[str]) -> Vectors:
+        tokens = self._tokenize(list(texts)).to(self._device)
+        vectors: Vectors = self._model.encode_text(tokens, normalize=True).float().cpu().numpy()
+        return vectors
+
+
+def _source(folder: Path, architecture: str | None) -> tuple[str, str | None]:
+    weights = folder / "model.safetensors"
+    if not weights.is_file():
+        raise EngineUnavailable(f"{weights} is missing; fetch the model first")
+    if architecture is not None:
+        return architecture, str(weights)
+    if not (folder / _CONFIGURATION).is_file():
+        raise InputRejected(f"{folder} has no {_CONFIGURATION}; name the architecture in the role's options")
+    return f"local-dir:{folder}", None
+
+
+def _slices(items: Sequence[_Item], size: int) -> Iterator[Sequence[_Item]]:
+    for start in range(0, len(items), size):
+        yield items[start : start + size]
