@@ -19,24 +19,31 @@ ROW_OVERLAP = 0.5
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
+class _Line:
+    index: int
+    box: Box
+    words: int
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
 class _Span:
     start: float
     end: float
 
 
-def reading_order(lines: Sequence[TextLine]) -> tuple[TextLine, ...]:
-    """Order lines whose boxes lie upright on a page.
+def reading_order(lines: Sequence[TextLine]) -> list[int]:
+    """Return the indices of lines, whose boxes lie upright on a page, in reading order.
 
     Lines across several columns (titles, tables) part the page into bands; inside a band, columns are read one after
     the other. Where the two sides of a gap have rows at the same heights throughout, they are cells of a table and
     stay rows.
     """
-    return tuple(_ordered(list(lines)))
+    placed = [_Line(index, line.box, len(line.text.split())) for index, line in enumerate(lines)]
+    return [line.index for line in _ordered(placed)]
 
 
-def rows(lines: Sequence[TextLine]) -> list[list[TextLine]]:
-    """Group lines whose heights overlap into rows from top to bottom, each from left to right."""
-    found: list[list[TextLine]] = []
+def _rows(lines: Sequence[_Line]) -> list[list[_Line]]:
+    found: list[list[_Line]] = []
     for line in sorted(lines, key=lambda line: (line.box.y0 + line.box.y1, line.box.x0)):
         if found and _same_row(_row_box(found[-1]), line.box):
             found[-1].append(line)
@@ -45,7 +52,7 @@ def rows(lines: Sequence[TextLine]) -> list[list[TextLine]]:
     return [sorted(row, key=lambda line: line.box.x0) for row in found]
 
 
-def _ordered(lines: list[TextLine]) -> list[TextLine]:
+def _ordered(lines: list[_Line]) -> list[_Line]:
     gutter = _gutter(lines)
     if gutter is None:
         return _row_by_row(lines)
@@ -59,11 +66,11 @@ def _ordered(lines: list[TextLine]) -> list[TextLine]:
     return [*_ordered(left), *_ordered(right)]
 
 
-def _row_by_row(lines: Sequence[TextLine]) -> list[TextLine]:
-    return [line for row in rows(lines) for line in row]
+def _row_by_row(lines: Sequence[_Line]) -> list[_Line]:
+    return [line for row in _rows(lines) for line in row]
 
 
-def _row_box(row: Sequence[TextLine]) -> Box:
+def _row_box(row: Sequence[_Line]) -> Box:
     # The median keeps one tall cell from swallowing the row below.
     return Box(
         x0=0.0,
@@ -78,9 +85,9 @@ def _same_row(a: Box, b: Box) -> bool:
     return overlap > ROW_OVERLAP * min(a.y1 - a.y0, b.y1 - b.y0)
 
 
-def _bands(lines: Sequence[TextLine], crossing: Sequence[TextLine]) -> list[list[TextLine]]:
+def _bands(lines: Sequence[_Line], crossing: Sequence[_Line]) -> list[list[_Line]]:
     rest = [line for line in lines if line not in crossing]
-    bands: list[list[TextLine]] = []
+    bands: list[list[_Line]] = []
     for across in sorted(crossing, key=lambda line: line.box.y0):
         above = [line for line in rest if line.box.y0 + line.box.y1 < across.box.y0 + across.box.y1]
         rest = [line for line in rest if line not in above]
@@ -88,7 +95,7 @@ def _bands(lines: Sequence[TextLine], crossing: Sequence[TextLine]) -> list[list
     return [band for band in (*bands, rest) if band]
 
 
-def _gutter(lines: Sequence[TextLine]) -> _Span | None:
+def _gutter(lines: Sequence[_Line]) -> _Span | None:
     """Find the widest vertical gap with a column's worth of lines on both sides; titles and wide text may cross it."""
     if len(lines) < 2 * COLUMN_LINES:
         return None
@@ -99,8 +106,10 @@ def _gutter(lines: Sequence[TextLine]) -> _Span | None:
         if len(left) < COLUMN_LINES or len(later) < COLUMN_LINES:
             continue
         span = _Span(start, later[0])
-        crossing = len(lines) - len(left) - len(later)
-        if crossing <= MOST_CROSSING * len(lines) and _width(span) >= max(GUTTER_FRACTION, _width(best)):
+        others = [line for line in lines if line.box.x0 < start < line.box.x1]
+        if any(line.box.x1 <= span.end for line in others) or len(others) > MOST_CROSSING * len(lines):
+            continue
+        if _width(span) >= max(GUTTER_FRACTION, _width(best)):
             best = span
     return best
 
@@ -109,7 +118,7 @@ def _width(span: _Span | None) -> float:
     return span.end - span.start if span else 0.0
 
 
-def _is_table(left: Sequence[TextLine], right: Sequence[TextLine]) -> bool:
+def _is_table(left: Sequence[_Line], right: Sequence[_Line]) -> bool:
     """Tell cells from columns of prose: cells are short, or their rows stand at the same heights."""
     fewer, more = sorted((left, right), key=len)
     matched = sum(any(_same_row(line.box, other.box) for other in more) for line in fewer)
@@ -117,10 +126,10 @@ def _is_table(left: Sequence[TextLine], right: Sequence[TextLine]) -> bool:
     return matched >= 0.8 * len(fewer) and prose_width < 0.6
 
 
-def _filled(lines: Sequence[TextLine]) -> float:
+def _filled(lines: Sequence[_Line]) -> float:
     """Return how much of its column's width the median line fills; prose fills nearly all, cells do not."""
     x0, x1 = min(line.box.x0 for line in lines), max(line.box.x1 for line in lines)
-    words = statistics.median(len(line.text.split()) for line in lines)
+    words = statistics.median(line.words for line in lines)
     if words <= 2:
         return 0.0
     return statistics.median(line.box.x1 - line.box.x0 for line in lines) / max(x1 - x0, 1e-6)
