@@ -4,6 +4,7 @@ from core.host import egress
 
 egress.install()
 
+import asyncio  # noqa: E402
 from collections.abc import Awaitable, Callable, Mapping  # noqa: E402
 from typing import Any  # noqa: E402
 
@@ -31,15 +32,16 @@ async def application(scope: Scope, receive: Receive, send: Send) -> None:
 async def _lifespan(receive: Receive, send: Send) -> None:
     while True:
         message = await receive()
-        await send({"type": f"{message['type']}.complete"})
         if message["type"] == "lifespan.shutdown":
-            _pools_close()
+            await asyncio.to_thread(_pools_close)
+            await send({"type": "lifespan.shutdown.complete"})
             return
+        await send({"type": "lifespan.startup.complete"})
 
 
 def _pools_close() -> None:
     from django.db import connections
 
-    for connection in connections.all(initialized_only=True):
-        connection.close()
+    # The pool belongs to the alias, not to the thread that opened it.
+    for connection in connections.all():
         connection.close_pool()  # type: ignore[attr-defined]

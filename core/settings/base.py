@@ -148,6 +148,8 @@ LOGGING = {
     "formatters": {"line": {"format": "%(asctime)s %(levelname)s %(name)s %(message)s"}},
     "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": "line"}},
     "root": {"handlers": ["stderr"], "level": _env.log_level},
+    # One line per request of a client would drown what the commands say.
+    "loggers": {"httpx": {"level": "WARNING"}},
 }
 
 CLOISTER_REPOSITORY = REPOSITORY

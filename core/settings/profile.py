@@ -70,7 +70,10 @@ def profile_read(name: str) -> Profile:
     if not path.is_file():
         known = ", ".join(sorted(p.stem for p in path.parent.glob("*.toml")))
         raise ProfileError(f"there is no profile '{name}'; known are {known}")
-    data = tomllib.loads(path.read_text())
+    try:
+        data = tomllib.loads(path.read_text())
+    except tomllib.TOMLDecodeError as error:
+        raise ProfileError(f"{path}: {error}") from error
     roles = data.pop("roles")
     try:
         return Profile(
