@@ -13,7 +13,7 @@ from urllib.parse import unquote_to_bytes
 from lxml import etree
 from lxml import html as lxml_html
 
-from inference.errors import DamagedFile, EmptyInput
+from inference.errors import DamagedFile, EmptyInput, LimitExceeded
 from inference.parsing.base import Parsed, ParseRequest
 from inference.parsing.blocks import Assembly, flat
 from inference.parsing.encoding import decoded
@@ -74,17 +74,21 @@ def html_root(text: str, name: str) -> Any:
 
     Raises:
         EmptyInput: There is no element in it.
-        DamagedFile: It exceeds libxml2's limits.
+        LimitExceeded: It nests deeper than libxml2's limit.
     """
     parser = lxml_html.HTMLParser(
         encoding="utf-8", no_network=True, huge_tree=False, remove_comments=True, remove_pis=True
     )
     try:
-        return lxml_html.document_fromstring(text.encode("utf-8", "replace"), parser=parser)
+        root = lxml_html.document_fromstring(text.encode("utf-8", "replace"), parser=parser)
     except etree.ParserError as error:
         raise EmptyInput(f"'{name}' holds no content") from error
     except (etree.LxmlError, ValueError) as error:
         raise DamagedFile(f"'{name}' cannot be read as HTML: {error}") from error
+    # libxml2 mends everything but what exceeds its limits: there it stops and drops the rest.
+    if any(entry.level_name == "FATAL" for entry in parser.error_log):
+        raise LimitExceeded(f"'{name}' nests its elements too deep: {parser.error_log.last_error.message}")
+    return root
 
 
 def title_of(root: Any) -> str | None:

@@ -6,6 +6,7 @@ Cells merged downwards are repeated in each row that they cover, so that each ro
 from __future__ import annotations
 
 import datetime as dt
+import io
 import re
 import zipfile
 from collections.abc import Iterator, Mapping
@@ -107,7 +108,8 @@ def _number(value: float, number_format: str) -> str:
 
 def _workbook(path: Path) -> Any:
     try:
-        return openpyxl.load_workbook(path, read_only=True, data_only=True, keep_links=False)
+        # Given a path, openpyxl judges by the extension; stored bytes have none.
+        return openpyxl.load_workbook(io.BytesIO(path.read_bytes()), read_only=True, data_only=True, keep_links=False)
     except _DAMAGE as error:
         raise DamagedFile(f"'{path.name}' cannot be read as a workbook: {error}") from error
 

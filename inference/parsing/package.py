@@ -94,8 +94,8 @@ def member_bytes_or_none(package: zipfile.ZipFile, member: str, name: str) -> by
     return member_bytes(package, member, name) if member in package.NameToInfo else None
 
 
-def xml_parser() -> etree.XMLParser:
-    """Return a parser that fetches nothing, expands nothing and keeps libxml2's size limits."""
+def _xml_parser() -> etree.XMLParser:
+    # Fetches nothing, expands nothing and keeps libxml2's limits of size.
     return etree.XMLParser(
         resolve_entities=False,
         no_network=True,
@@ -114,7 +114,7 @@ def xml_root(data: bytes, name: str) -> Any:
         DamagedFile: It is not well-formed or exceeds libxml2's limits of depth, node size or entity growth.
     """
     try:
-        return etree.fromstring(data, xml_parser())
+        return etree.fromstring(data, _xml_parser())
     except (etree.XMLSyntaxError, ValueError) as error:
         raise DamagedFile(f"'{name}' holds XML that cannot be read: {error}") from error
 

@@ -11,13 +11,11 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from lxml import etree
-
 from inference.errors import DamagedFile
 from inference.parsing.base import Parsed, ParseRequest
 from inference.parsing.blocks import Assembly, flat
 from inference.parsing.encoding import decoded
-from inference.parsing.package import read_bytes, xml_parser
+from inference.parsing.package import read_bytes, xml_root
 from inference.parsing.registry import source_info
 from inference.values import SourceInfo
 
@@ -28,7 +26,7 @@ def probe(path: Path, hint: str) -> SourceInfo:
     """Check that it is well-formed."""
     data = read_bytes(path)
     if hint == "xml":
-        _xml(data, path.name)
+        xml_root(data, path.name)
     else:
         _json(data, path.name)
     return source_info(hint)
@@ -39,7 +37,7 @@ def parse(path: Path, info: SourceInfo, request: ParseRequest) -> Parsed:
     data = read_bytes(path)
     assembly = Assembly(path.name, request.limits)
     if info.extension == "xml":
-        root = _xml(data, path.name)
+        root = xml_root(data, path.name)
         assembly.enter(_local(root), 0)
         lines = _xml_lines(root)
     else:
@@ -86,13 +84,6 @@ def _shown(value: Any) -> str:
     if value is None:
         return "null"
     return str(value).lower() if isinstance(value, bool) else flat(str(value))
-
-
-def _xml(data: bytes, name: str) -> Any:
-    try:
-        return etree.fromstring(data, xml_parser())
-    except etree.XMLSyntaxError as error:
-        raise DamagedFile(f"'{name}' is not well-formed XML: {error}") from error
 
 
 def _xml_lines(root: Any) -> Iterator[tuple[str, str]]:
