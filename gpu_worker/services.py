@@ -15,8 +15,8 @@ from inference.sandbox import Sandbox, SandboxPool
 
 
 def slot_of(queue: str) -> str:
-    """Return the name of this worker's slot: what the supervisor calls it, else queue and host."""
-    return env().slot or f"{queue}@{socket.gethostname()}"
+    """Return the name of this worker's slot: one worker of one host, the same after a restart."""
+    return f"{env().slot or queue}@{socket.gethostname()}"
 
 
 @functools.cache
