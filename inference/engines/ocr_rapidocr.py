@@ -78,8 +78,8 @@ class RapidOcrRecognizer:
             "Global.text_score": float(chosen.pop("text_score", 0.5)),
             "Global.max_side_len": int(chosen.pop("longest_side_px", 2000)),
             "Global.log_level": "error",
-            # Whole pages are turned here: with lines turned one by one an upside-down page reads as well as an upright one,
-            # in the wrong order.
+            # Whole pages are turned here; with lines turned one by one an upside-down page reads as well as an upright
+            # one, in the wrong order.
             "Global.use_cls": False,
             "EngineConfig.onnxruntime.intra_op_num_threads": threads,
             "EngineConfig.onnxruntime.inter_op_num_threads": 1,
