@@ -14,6 +14,8 @@ from core.host.paths import home_layout
 from core.host.secrets import secret
 from core.settings.env import env
 
+POLL_S = 0.5
+
 
 class ApiError(Exception):
     """The server answered with an error; the message is the server's."""
@@ -93,14 +95,17 @@ class Client:
             yield from _events(response.iter_lines())
 
     def wait(self, document_ids: Sequence[str], *, deadline_s: float = 3600.0) -> Iterator[list[dict[str, Any]]]:
-        """Yield the documents again and again, until all are ready or failed."""
+        """Yield the latest state of the documents again and again, until all are ready or failed."""
         ends = time.monotonic() + deadline_s
-        while True:
-            documents = [self.request("GET", f"/api/documents/{one}") for one in document_ids]
-            yield documents
-            if all(document["state"] in ("ready", "failed") for document in documents) or time.monotonic() > ends:
-                return
-            time.sleep(0.4)
+        latest: dict[str, dict[str, Any]] = {}
+        unfinished = list(document_ids)
+        while unfinished and time.monotonic() < ends:
+            for one in unfinished:
+                latest[one] = self.request("GET", f"/api/documents/{one}")
+            unfinished = [one for one in unfinished if latest[one]["state"] not in ("ready", "failed")]
+            yield list(latest.values())
+            if unfinished:
+                time.sleep(POLL_S)
 
 
 def _raise_for(response: httpx.Response) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import tomllib
 from pathlib import Path
+from typing import Any
 
 from core.settings.env import REPOSITORY
 
@@ -12,12 +13,13 @@ SAMPLES = REPOSITORY / "configs" / "samples"
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
-class Sample:
-    """One check of the demo.
+class Check:
+    """One line of the demo's table.
 
     Attributes:
         file: Name in configs/samples.
         modality: What the table calls it.
+        kind: Kind of the segment that holds the fact.
         query: Words to search for; the file must be the first hit.
         question: What to ask.
         expected: Words that the answer must hold, compared without case.
@@ -26,22 +28,27 @@ class Sample:
 
     file: str
     modality: str
+    kind: str
     query: str
     question: str
     expected: tuple[str, ...]
     anchor: str
 
-    @property
-    def path(self) -> Path:
-        """Where the file lies."""
-        return SAMPLES / self.file
+
+def sample_files() -> list[Path]:
+    """Return the files of the collection."""
+    return [SAMPLES / one["file"] for one in _manifest()]
 
 
-def samples() -> list[Sample]:
-    """Read configs/samples/manifest.toml."""
-    data = tomllib.loads((SAMPLES / "manifest.toml").read_text())
-    names = {field.name for field in dataclasses.fields(Sample)}
+def sample_checks() -> list[Check]:
+    """Return what must be found in them."""
     return [
-        Sample(**{**{key: value for key, value in one.items() if key in names}, "expected": tuple(one["expected"])})
-        for one in data["samples"]
+        Check(file=one["file"], **{**check, "expected": tuple(check["expected"])})
+        for one in _manifest()
+        for check in one["checks"]
     ]
+
+
+def _manifest() -> list[dict[str, Any]]:
+    manifest: list[dict[str, Any]] = tomllib.loads((SAMPLES / "manifest.toml").read_text())["samples"]
+    return manifest

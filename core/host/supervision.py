@@ -96,6 +96,10 @@ class Supervisor:
             return []
         return [_state(info) for info in sorted(self._call("getAllProcessInfo"), key=_start_order)]
 
+    def pids(self) -> list[int]:
+        """Return the pid of supervisord, whose descendants are all processes of this home; none when it is not up."""
+        return [int(self._call("getPID"))] if self.alive() else []
+
     def stop(self) -> list[str]:
         """Stop every program and supervisord, then whatever a crashed supervisord left behind.
 

@@ -9,7 +9,7 @@ from typing import Final, Literal
 
 from core.settings.places import home_layout
 
-SecretName = Literal["django", "postgres_admin", "postgres_owner", "postgres_app", "broker", "cli_token"]
+SecretName = Literal["django", "postgres_admin", "postgres_owner", "postgres_app", "broker", "cli_token", "admin_login"]
 
 GIVEN: Final = frozenset({"cli_token"})
 """Secrets that something else makes; they are stored, never invented."""

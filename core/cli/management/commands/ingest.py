@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import time
 from argparse import ArgumentParser
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 from core.cli.client import ApiError, Client
 from core.cli.document_command import EXIT_FAILED, EXIT_OK, DocumentCommand, note, usage_error
 from core.cli.output import Outcome
+
+PROGRESS_S = 3.0
 
 
 class Command(DocumentCommand):
@@ -52,14 +55,26 @@ class Command(DocumentCommand):
     def _follow(self, client: Client, sent: list[dict[str, Any]]) -> list[dict[str, Any]]:
         accepted = [document["id"] for document in sent if document["id"]]
         latest = {document["id"]: document for document in sent if document["id"]}
-        ended: set[str] = set()
-        for documents in client.wait(accepted) if accepted else ():
-            for document in documents:
-                latest[document["id"]] = document
-                if document["state"] in ("ready", "failed") and document["id"] not in ended:
-                    ended.add(document["id"])
-                    note(f"[{len(ended)}/{len(accepted)}] {_line(document)}")
+        for documents in follow(client, accepted):
+            latest.update({document["id"]: document for document in documents})
         return [latest.get(document["id"], document) for document in sent]
+
+
+def follow(client: Client, document_ids: Sequence[str]) -> Iterator[list[dict[str, Any]]]:
+    """Yield the documents until all have ended, and tell stderr what ends and how far the others are."""
+    ended: set[str] = set()
+    told_s = time.monotonic()
+    for documents in client.wait(document_ids):
+        for document in documents:
+            if document["state"] in ("ready", "failed") and document["id"] not in ended:
+                ended.add(document["id"])
+                note(f"[{len(ended)}/{len(document_ids)}] {_line(document)}")
+        working = [document for document in documents if document["progress"]["stage"]]
+        if working and time.monotonic() - told_s > PROGRESS_S:
+            told_s = time.monotonic()
+            steps = (f"{one['title']} {one['progress']['stage']} {one['progress']['percent']} %" for one in working)
+            note("  " + ", ".join(steps))
+        yield documents
 
 
 def _files(paths: list[Path]) -> Iterator[Path]:

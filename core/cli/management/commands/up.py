@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import json
 import socket
 import time
@@ -26,6 +27,10 @@ READY_S = 300.0
 class Command(OutcomeCommand):
     help = "Starts everything on this machine and waits until the pages answer."
 
+    def add_arguments(self, parser: argparse.ArgumentParser) -> None:
+        super().add_arguments(parser)
+        parser.add_argument("--port", type=int, help="port of the pages (CLOISTER_PORT); 0 picks a free one")
+
     def outcome(self, **_options: Any) -> Outcome:
         begun_s = time.monotonic()
         home = env().home_path
@@ -48,8 +53,9 @@ class Command(OutcomeCommand):
                 supervisor.program_start(state.name)
             url = _web_wait(supervisor, token)
         took_s = time.monotonic() - begun_s
-        data = {"url": url, "home": str(home), "seconds": round(took_s, 1), "administrator": ADMINISTRATOR}
-        return Outcome(data=data, text=f"{url} (up in {took_s:.1f} s; stop with ./cloister down)")
+        login = f"log in as {ADMINISTRATOR}; the password stands in {home_layout(home).secrets / 'admin_login'}"
+        data = {"url": url, "home": str(home), "seconds": round(took_s, 1), "login": login}
+        return Outcome(data=data, text=f"{url} ({login}; up in {took_s:.1f} s; stop with ./cloister down)")
 
 
 def _models_check() -> None:
@@ -103,7 +109,7 @@ def _administrator_ensure() -> str:
     home = env().home_path
     user = User.objects.filter(username=ADMINISTRATOR).first()
     if user is None:
-        user = user_create(name=ADMINISTRATOR, administrator=True)
+        user = user_create(name=ADMINISTRATOR, password=secret(home, "admin_login"), administrator=True)
     elif (token := _token_stored()) is not None:
         return token
     secret_store(home, "cli_token", token_create(user))
