@@ -46,6 +46,7 @@ class _Line:
     text: str
     rect: Rect
     size: float
+    base: float
     bold: bool
     hyphen: bool
 
@@ -207,10 +208,12 @@ def _line(row: Sequence[Run]) -> _Line:
     rect = row[0].rect
     for run in row[1:]:
         rect = rect.union(run.rect)
+    longest = max(row, key=lambda run: len(run.text))
     return _Line(
         text=" ".join(run.text for run in row),
         rect=rect,
-        size=max(row, key=lambda run: len(run.text)).size,
+        size=longest.size,
+        base=longest.base,
         bold=all(run.bold for run in row),
         hyphen=row[-1].hyphen,
     )
@@ -231,7 +234,7 @@ def _paragraphs(lines: Sequence[_Line]) -> list[Paragraph | Table]:
 
 
 def _leading(lines: Sequence[_Line]) -> float:
-    steps = [after.rect.y0 - before.rect.y0 for before, after in itertools.pairwise(lines)]
+    steps = [after.base - before.base for before, after in itertools.pairwise(lines)]
     close = [step for step, line in zip(steps, lines, strict=False) if 0 < step < 2.2 * line.size]
     return statistics.median(close) if close else lines[0].size * 1.2
 
@@ -241,7 +244,7 @@ def _continues(group: Sequence[_Line], before: _Line, line: _Line, leading: floa
         return True
     if line.bold != before.bold or not 0.88 < line.size / max(before.size, 0.1) < 1.14 or _BULLET.match(line.text):
         return False
-    step = line.rect.y0 - before.rect.y0
+    step = line.base - before.base
     if step > max(1.25 * leading, 1.25 * before.size):
         return False
     indented = line.rect.x0 > before.rect.x0 + 0.8 * line.size and not _BULLET.match(group[0].text)

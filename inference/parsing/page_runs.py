@@ -70,13 +70,15 @@ class Run:
         words: At least one.
         rect: Around all words.
         size: Height of the line of its usual font in points.
-        bold: Its font is heavy.
+        base: Bottom of most of its characters, which other fonts inside the line do not move.
+        bold: Most of its words are heavy.
         hyphen: Its last word goes on in the next line.
     """
 
     words: tuple[Word, ...]
     rect: Rect
     size: float
+    base: float
     bold: bool
     hyphen: bool = False
 
@@ -98,7 +100,8 @@ class PageFrame:
     """Maps the page's own coordinates to points from the top left of the page as shown (rotation, crop box)."""
 
     def __init__(self, page: Any) -> None:
-        self.width, self.height = page.get_size()
+        width, height = page.get_size()
+        self.width, self.height = float(width), float(height)
         origin, right, up = (self._device(page, x, y) for x, y in ((0, 0), (1000, 0), (0, 1000)))
         self._origin = origin
         self._right = ((right[0] - origin[0]) / 1000, (right[1] - origin[1]) / 1000)
@@ -137,19 +140,21 @@ class _Collector:
         self._chars: list[_Char] = []
         self._words: list[Word] = []
         self._sizes: list[float] = []
-        self._bold = False
+        self._bases: list[float] = []
+        self._heavy: list[bool] = []
 
     def add(self, char: _Char) -> bool:
-        """Take one character; say whether it begins a run."""
+        """Take one character; say whether it begins a word."""
         last = self._chars[-1].rect if self._chars else self._words[-1].rect if self._words else None
         if last is not None and _apart(last, char):
             self.end_run()
         self._chars.append(char)
         self._sizes.append(char.size)
-        return not self._words and len(self._chars) == 1
+        self._bases.append(char.rect.y1)
+        return len(self._chars) == 1
 
     def weight(self, *, bold: bool) -> None:
-        self._bold = bold
+        self._heavy.append(bold)
 
     def end_word(self) -> None:
         if self._chars:
@@ -165,10 +170,13 @@ class _Collector:
             rect = self._words[0].rect
             for word in self._words[1:]:
                 rect = rect.union(word.rect)
-            size = statistics.median(self._sizes)
-            self.runs.append(Run(tuple(self._words), rect, size, self._bold, hyphen))
+            bold = sum(self._heavy) > len(self._heavy) / 2
+            size, base = statistics.median(self._sizes), statistics.median(self._bases)
+            self.runs.append(Run(tuple(self._words), rect, size, base, bold, hyphen))
         self._words = []
         self._sizes = []
+        self._bases = []
+        self._heavy = []
 
 
 def page_runs(page: Any, frame: PageFrame) -> list[Run]:
