@@ -114,6 +114,16 @@ def artefact_read(sha256: str) -> bytes:
         return opened.read()
 
 
+def artefact_size_bytes(sha256: str) -> int:
+    """Return the size of an artefact.
+
+    Raises:
+        BytesMissing: It is not there.
+    """
+    with _open(artefact_path(sha256)) as opened:
+        return os.fstat(opened.fileno()).st_size
+
+
 def artefact_remove(sha256: str) -> bool:
     """Remove an artefact's bytes; returns whether there were any."""
     return _remove(artefact_path(sha256))

@@ -62,9 +62,11 @@ def document_erase(*, user: User, document_id: UUID) -> ErasureReceipt:
             raise NotFound(f"there is no document {document_id}")
         edit_require(user=user, collection=document.collection)
         with acting_as_system():
-            # A submission of the same bytes and a running step wait for this lock, and then find nothing.
-            list(Job.objects.select_for_update().filter(document_id=document_id))
-            Document.objects.select_for_update().get(pk=document_id)
+            _work_stop(document_id)
+            # From here on no job can be added; one that was added meanwhile is stopped too.
+            if Document.objects.select_for_update().filter(pk=document_id).first() is None:
+                raise NotFound(f"there is no document {document_id}")
+            _work_stop(document_id)
             blobs = list(Part.objects.filter(document_id=document_id).values_list("blob_id", flat=True))
             artefacts = list(Artefact.objects.filter(job__document_id=document_id).values_list("sha256", flat=True))
             rows = _rows_delete(document_id)
@@ -83,6 +85,12 @@ def document_erase(*, user: User, document_id: UUID) -> ErasureReceipt:
         blobs_removed=tuple(blobs_collect(blobs)),
         artefacts_removed=tuple(artefacts_collect(artefacts)),
     )
+
+
+def _work_stop(document_id: UUID) -> None:
+    # Jobs before steps, like everywhere. What a running step stores now waits for this lock and then finds no step.
+    list(Job.objects.select_for_update(no_key=True).filter(document_id=document_id))
+    list(Step.objects.select_for_update(of=("self",), no_key=True).filter(job__document_id=document_id))
 
 
 def _rows_delete(document_id: UUID) -> dict[str, int]:
@@ -106,32 +114,37 @@ def _table(found: QuerySet[Any]) -> str:
 def _answers_redact(collection_id: UUID, document_id: UUID) -> int:
     redacted = 0
     for answer in Answer.objects.select_for_update().filter(collection_id=collection_id):
-        numbers = {one["n"] for one in answer.citations if one.get("document") == str(document_id)}
-        evidence = _without(answer.evidence, str(document_id))
+        evidence = _without(answer.evidence, document_id)
+        numbers = {one["n"] for one in answer.citations if _names(one, document_id)}
         if not numbers and evidence == answer.evidence:
             continue
         answer.evidence = evidence
-        answer.citations = [_citation_redacted(one) if one["n"] in numbers else one for one in answer.citations]
-        answer.sentences = [
-            {**one, "text": REMOVED} if numbers.intersection(one.get("citations", ())) else one
-            for one in answer.sentences
+        answer.citations = [
+            {**one, "quote": "", "removed": True} if one["n"] in numbers else one for one in answer.citations
         ]
-        if numbers:
-            answer.text = " ".join(one["text"] for one in answer.sentences)
+        answer.sentences = [_sentence_redacted(one, numbers) for one in answer.sentences]
+        answer.text = " ".join(one["text"] for one in answer.sentences)
         answer.save(update_fields=["evidence", "citations", "sentences", "text"])
         redacted += 1
     return redacted
 
 
-def _citation_redacted(citation: dict[str, Any]) -> dict[str, Any]:
-    return {**citation, "quote": "", "removed": True}
+def _sentence_redacted(sentence: dict[str, Any], numbers: set[int]) -> dict[str, Any]:
+    cited = sentence.get("citations", [])
+    # What nothing supports may still repeat the erased words: the document was before the model's eyes.
+    return {**sentence, "text": REMOVED} if not cited or numbers.intersection(cited) else sentence
 
 
-def _without(value: Any, document_id: str) -> Any:
+def _names(value: dict[str, Any], document_id: UUID) -> bool:
+    document = value.get("document")
+    return (document.get("id") if isinstance(document, dict) else document) == str(document_id)
+
+
+def _without(value: Any, document_id: UUID) -> Any:
     if isinstance(value, list):
         return [_without(one, document_id) for one in value]
     if not isinstance(value, dict):
         return value
-    if value.get("document") == document_id:
-        return {"document": document_id, "removed": True}
+    if _names(value, document_id):
+        return {"document": {"id": str(document_id)}, "removed": True}
     return {key: _without(one, document_id) for key, one in value.items()}

@@ -8,9 +8,10 @@ from uuid import UUID
 from django.db import connection
 
 from core.access.acting import acting_as_system
-from core.documents.storage import artefact_path, artefact_remove, artefact_write
+from core.documents.storage import artefact_path, artefact_remove, artefact_size_bytes, artefact_write
+from core.jobs.errors import LeaseLost
 from core.jobs.models import Artefact, Job
-from core.jobs.steps import step_held
+from core.jobs.steps import step_fenced
 
 
 def artefact_store(*, step_id: UUID, lease_token: UUID, content: bytes) -> str:
@@ -19,16 +20,20 @@ def artefact_store(*, step_id: UUID, lease_token: UUID, content: bytes) -> str:
     Raises:
         LeaseLost: The token is not the current one; nothing is recorded.
     """
-    with acting_as_system():
-        job = step_held(step_id, lease_token).job
-        digest = artefact_write(content)
-        _locked(digest)
-        # Written again under the lock: a collector may have removed the first copy in between.
-        if not artefact_path(digest).exists():
-            artefact_write(content)
-        Artefact.objects.get_or_create(
-            job=job, sha256=digest, defaults={"collection_id": job.collection_id, "size_bytes": len(content)}
-        )
+    digest = artefact_write(content)
+    try:
+        with acting_as_system():
+            job = step_fenced(step_id, lease_token).job
+            _locked(digest)
+            # A collector may have removed the bytes before this lock; from here on it finds the row.
+            if not artefact_path(digest).exists():
+                artefact_write(content)
+            Artefact.objects.get_or_create(
+                job=job, sha256=digest, defaults={"collection_id": job.collection_id, "size_bytes": len(content)}
+            )
+    except LeaseLost:
+        artefacts_collect([digest])
+        raise
     return digest
 
 
@@ -37,6 +42,9 @@ def artefacts_keep(*, job: Job, digests: Iterable[str]) -> list[str]:
 
     Returns:
         Digests of the document's artefacts that are no longer kept, to be handed to ``artefacts_collect``.
+
+    Raises:
+        BytesMissing: One of them was never stored.
     """
     kept = sorted(set(digests))
     for digest in kept:
@@ -48,7 +56,7 @@ def artefacts_keep(*, job: Job, digests: Iterable[str]) -> list[str]:
             create_defaults={
                 "kept": True,
                 "collection_id": job.collection_id,
-                "size_bytes": artefact_path(digest).stat().st_size,
+                "size_bytes": artefact_size_bytes(digest),
             },
         )
     released = Artefact.objects.filter(job__document_id=job.document_id, kept=True).exclude(job=job, sha256__in=kept)

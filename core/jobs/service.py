@@ -233,11 +233,9 @@ def step_lease(*, step_id: UUID, owner: str, now: datetime) -> Step | None:
         is nothing to do: it is done, dead, gone, held by somebody alive, or an earlier stage is still open.
     """
     with acting_as_system():
-        job_id = Step.objects.filter(pk=step_id).values_list("job_id", flat=True).first()
-        if job_id is None:
-            return None
-        job = Job.objects.select_for_update().filter(pk=job_id).first()
-        step = Step.objects.select_for_update(of=("self",)).select_related("job__document").filter(pk=step_id).first()
+        job = Job.objects.select_for_update(of=("self",), no_key=True).filter(steps__pk=step_id).first()
+        steps = Step.objects.select_for_update(of=("self",), no_key=True).select_related("job__document")
+        step = steps.filter(pk=step_id).first()
         if step is None or job is None or not _takable(step, job, now):
             return None
         if step.attempts >= ATTEMPTS:
@@ -391,10 +389,14 @@ def _recover(candidates: Any, now: datetime) -> int:
     for step_id in found:
         with acting_as_system():
             # A job somebody writes to just now is not abandoned; the conditions are looked at again under its lock.
-            job = Job.objects.select_for_update(skip_locked=True).filter(steps__pk=step_id).first()
+            job = (
+                Job.objects.select_for_update(of=("self",), skip_locked=True, no_key=True)
+                .filter(steps__pk=step_id)
+                .first()
+            )
             if job is None:
                 continue
-            step = Step.objects.select_for_update().filter(pk=step_id, job=job, pk__in=candidates).first()
+            step = Step.objects.select_for_update(no_key=True).filter(pk=step_id, job=job, pk__in=candidates).first()
             if step is None:
                 continue
             recovered += 1

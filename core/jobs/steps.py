@@ -40,11 +40,18 @@ def step_held(step_id: UUID, lease_token: UUID) -> Step:
     Raises:
         LeaseLost: The token is not the current one.
     """
-    job_id = Step.objects.filter(pk=step_id).values_list("job_id", flat=True).first()
-    if job_id is not None:
-        Job.objects.select_for_update().filter(pk=job_id).first()
+    Job.objects.select_for_update(of=("self",), no_key=True).filter(steps__pk=step_id).first()
+    return step_fenced(step_id, lease_token)
+
+
+def step_fenced(step_id: UUID, lease_token: UUID) -> Step:
+    """Lock a step alone and check that the caller holds it, for effects that leave the job's state as it is.
+
+    Raises:
+        LeaseLost: The token is not the current one.
+    """
     step = (
-        Step.objects.select_for_update(of=("self",))
+        Step.objects.select_for_update(of=("self",), no_key=True)
         .select_related("job")
         .filter(pk=step_id, lease_token=lease_token, state=StepState.LEASED)
         .first()
@@ -60,7 +67,7 @@ def job_locked(job_id: UUID) -> Job:
     Raises:
         NotFound: It does not exist.
     """
-    job = Job.objects.select_for_update().filter(pk=job_id).first()
+    job = Job.objects.select_for_update(no_key=True).filter(pk=job_id).first()
     if job is None:
         raise NotFound(f"there is no job {job_id}")
     return job
@@ -110,7 +117,8 @@ def ready_ring(*, job_id: UUID, now: datetime) -> None:
 
 def late_ring(*, now: datetime, limit: int) -> int:
     """Tell the broker again of ready steps that nobody took in time; returns how many."""
-    late = _ready().filter(next_ring_at__lte=now).order_by("next_ring_at")[:limit]
+    late = _ready().select_for_update(of=("self",), skip_locked=True, no_key=True)
+    late = late.filter(next_ring_at__lte=now).order_by("next_ring_at")[:limit]
     return steps_ring(late, now=now)
 
 

@@ -12,7 +12,8 @@ import numpy as np
 import psycopg
 from django.db import connection, transaction
 from pgvector import HalfVector
-from pgvector.psycopg import register_vector
+from pgvector.psycopg.halfvec import register_halfvec_info
+from psycopg.types import TypeInfo
 
 from core.access.acting import acting_as_system
 from core.access.errors import Invalid
@@ -130,8 +131,10 @@ def _vectors_insert(rows: Sequence[tuple[int, UUID, HalfVector]], collection_id:
     # PostgreSQL refuses COPY FROM into a table with row security; arrays in binary form are the next fastest.
     connection.ensure_connection()
     raw = connection.connection
-    register_vector(raw)
+    halfvec = TypeInfo.fetch(raw, "halfvec")
     with psycopg.Cursor(raw) as cursor:
+        # On this cursor alone: a pooled connection goes back as it came.
+        register_halfvec_info(cursor, halfvec)  # type: ignore[arg-type]
         for start in range(0, len(rows), ROWS_PER_INSERT):
             space_ids, segment_ids, vectors = zip(*rows[start : start + ROWS_PER_INSERT], strict=True)
             cursor.execute(
