@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 from uuid import UUID
 
@@ -21,6 +21,8 @@ SentenceEmbedder = Callable[[Sequence[str]], Vectors]
 
 MAX_SPANS = 120
 """Spans looked at for one answer; eight segments of 240 tokens hold fewer."""
+
+PROSE_KINDS = frozenset({"text", "speech"})
 
 _STOP_WORDS = frozenset(
     """
@@ -78,11 +80,19 @@ def segment_spans(segments: Sequence[Segment]) -> list[Span]:
     for segment in segments:
         headings = " ".join(segment.heading_path)
         header_row = segment.text.split("\n", 1)[0] if segment.kind == "table" else ""
-        for start, end in sentence_spans(segment.text):
+        for start, end in _sentences(segment):
             quote = segment.text[start:end]
             context = f"{headings} {header_row if header_row != quote else ''}".strip()
             spans.append(Span(segment=segment, start=start, end=end, quote=quote, context=context))
     return spans[:MAX_SPANS]
+
+
+def _sentences(segment: Segment) -> Iterator[tuple[int, int]]:
+    blocks = [(start, end) for start, end, _ in segment.spans or []] or [(0, len(segment.text))]
+    for block_start, block_end in blocks:
+        block = segment.text[block_start:block_end]
+        for start, end in sentence_spans(block, by_line=segment.kind not in PROSE_KINDS):
+            yield block_start + start, block_start + end
 
 
 def quote_anchor(span: Span) -> dict[str, Any]:

@@ -64,7 +64,16 @@ def evidence_weigh(
 
 
 def _coverage(question: str, terms: QueryTerms | None, span: Span) -> float:
-    evidence = f"{span.context} {span.segment.text if span.segment.kind != 'table' else span.quote}"
+    """Mean of what the span itself holds and what it holds with its surroundings.
+
+    A sentence may leave a subject to the one before it, so surroundings count; but of two spans of one segment the one
+    that itself speaks of what is asked is the better answer.
+    """
+    surroundings = f"{span.context} {span.segment.text if span.segment.kind != 'table' else span.quote}"
+    return (_held(question, terms, span.quote) + _held(question, terms, surroundings)) / 2
+
+
+def _held(question: str, terms: QueryTerms | None, evidence: str) -> float:
     if terms is None or not terms.terms:
         return lexical_support(question, evidence)
     held = set(words(evidence))

@@ -253,10 +253,10 @@ def _attribute(answer_id: str, draft: _Draft, attributor: Attributor, sentence: 
 
 
 def _extract(answer: Answer, draft: _Draft, spans: Sequence[Span], evidence: Evidence, *, notice: str) -> None:
-    """Answer with the spans themselves: the best one, and a second from the same segment when it is nearly as good."""
+    """Answer with the source's own words: the best span."""
     draft.extractive, draft.notice = True, notice
     best = spans[evidence.ranked[0]]
-    span_event = draft.add(best.quote, cite(best))
+    span_event = draft.add(" ".join(best.quote.split()), cite(best))
     shown = [draft.citations[n - 1].as_json(n) for n in span_event["citations"]]
     event_append(answer_id=str(answer.pk), event="sentence", data={**span_event, "cited": shown})
 

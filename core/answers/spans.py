@@ -10,14 +10,21 @@ _ABBREVIATIONS = frozenset(
     sept oct nov dec
     """.split()  # noqa: SIM905 - prose reads better than thirty quoted words
 )
-_END = re.compile(r"[.!?…。！？]+[\"'”’)\]]*(?=\s|$)|\n+")
+_LINE_END = re.compile(r"[.!?…。！？]+[\"'”’)\]]*(?=\s|$)|\n+")
+_PARAGRAPH_END = re.compile(r"[.!?…。！？]+[\"'”’)\]]*(?=\s|$)|\n\s*\n")
 
 
-def sentence_spans(text: str) -> list[tuple[int, int]]:
-    """Return (start, end) of each sentence or line of ``text``, without surrounding space, in order."""
+def sentence_spans(text: str, *, by_line: bool = True) -> list[tuple[int, int]]:
+    """Return (start, end) of each sentence of ``text``, without surrounding space, in order.
+
+    Args:
+        text: Any text.
+        by_line: A line break ends a sentence too, as in tables and lists; else only a blank line does, since prose may
+            be wrapped.
+    """
     spans: list[tuple[int, int]] = []
     start = 0
-    for match in _END.finditer(text):
+    for match in (_LINE_END if by_line else _PARAGRAPH_END).finditer(text):
         if not match.group().startswith("\n") and _is_abbreviation(text, match.start()):
             continue
         _append(spans, text, start, match.end())
@@ -30,7 +37,7 @@ def finished_sentences(text: str) -> tuple[list[str], str]:
     """Split a growing text into the sentences that are finished and the rest that may still grow."""
     ends = [
         match.end()
-        for match in _END.finditer(text)
+        for match in _LINE_END.finditer(text)
         if match.end() < len(text) and not _is_abbreviation(text, match.start())
     ]
     if not ends:

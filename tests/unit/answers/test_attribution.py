@@ -109,7 +109,10 @@ class TestQuoteAnchor:
         assert anchor == {"start_s": 2.0, "end_s": 3.0, "speaker": "S1"}
 
     def test_a_page_block_gives_its_own_box(self):
-        one = segment("A title.\nA row of text.", spans=[[9, 23, {"page": 1, "box": [0.1, 0.5, 0.9, 0.6]}]])
+        one = segment(
+            "A title.\nA row of text.",
+            spans=[[0, 8, {"page": 1, "box": [0, 0, 1, 0.1]}], [9, 23, {"page": 1, "box": [0.1, 0.5, 0.9, 0.6]}]],
+        )
 
         assert quote_anchor(segment_spans([one])[1])["box"] == [0.1, 0.5, 0.9, 0.6]
 

@@ -26,6 +26,15 @@ class TestSentenceSpans:
             "They spoke.",
         ]
 
+    def test_wrapped_prose_is_not_cut_at_its_line_breaks(self):
+        text = "The gauge stood on the old\nbeacon. It was lost.\n\nA new part"
+
+        assert [text[start:end] for start, end in sentence_spans(text, by_line=False)] == [
+            "The gauge stood on the old\nbeacon.",
+            "It was lost.",
+            "A new part",
+        ]
+
     def test_decimal_numbers_stay_whole(self):
         assert cut("It took 3.5 hours. Done.") == ["It took 3.5 hours.", "Done."]
 
