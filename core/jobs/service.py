@@ -9,7 +9,6 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime, timedelta
-from functools import partial
 from typing import Any
 from uuid import UUID, uuid4
 
@@ -73,6 +72,8 @@ __all__ = [
 FIRST_STEP = StepPlan(kind="probe", key="0", stage=0)
 
 RING_BATCH = 500
+
+SAME_BYTES = "same_bytes_once_per_collection"
 
 
 def document_submit(
@@ -147,15 +148,13 @@ def _draft(
 def _submit(
     draft: Document, parts: Sequence[PartUpload], staged: Sequence[StagedFile], now: datetime
 ) -> tuple[Document, bool]:
-    try:
-        with transaction.atomic():
-            draft.save(force_insert=True)
-    except IntegrityError:
+    while not _inserted(draft):
         present = (
             Document.objects.select_for_update().filter(collection_id=draft.collection_id, sha256=draft.sha256).first()
         )
         if present is None:
-            raise
+            # It was erased in this moment: these bytes may come in again.
+            continue
         if present.state == DocumentState.FAILED:
             _resubmit(present, draft.created_by, now)
         return present, False
@@ -173,6 +172,17 @@ def _submit(
     )
     _job_begin(draft, draft.created_by, now)
     return draft, True
+
+
+def _inserted(draft: Document) -> bool:
+    try:
+        with transaction.atomic():
+            draft.save(force_insert=True)
+    except IntegrityError as error:
+        if SAME_BYTES not in str(error):
+            raise
+        return False
+    return True
 
 
 def _resubmit(document: Document, user: User, now: datetime) -> None:
@@ -432,7 +442,7 @@ def _job_end(job: Job, now: datetime) -> bool:
 
 def _artefacts_drop(document_id: UUID) -> None:
     digests = artefacts_end(document_id=document_id)
-    transaction.on_commit(partial(artefacts_collect, digests), robust=True)
+    transaction.on_commit(lambda: artefacts_collect(digests), robust=True)
 
 
 def part_describe(*, step_id: UUID, lease_token: UUID, part_id: UUID, info: SourceInfo) -> Part:

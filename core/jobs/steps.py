@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from datetime import datetime, timedelta
-from functools import partial
 from uuid import UUID
 
 from django.db import transaction
@@ -129,9 +128,13 @@ def steps_ring(steps: Iterable[Step], *, now: datetime) -> int:
         step.next_ring_at = now + timedelta(seconds=RING_AGAIN_S * 2 ** min(step.rings, RINGS_DOUBLED))
         step.rings += 1
         # The step is stored: a broker that is away delays it until the reaper rings again, and loses nothing.
-        transaction.on_commit(partial(step_publish, step_id=str(step.pk), queue=QUEUE_BULK), robust=True)
+        transaction.on_commit(_bell(step.pk), robust=True)
     Step.objects.bulk_update(rung, ["rings", "next_ring_at"], batch_size=500)
     return len(rung)
+
+
+def _bell(step_id: UUID) -> Callable[[], None]:
+    return lambda: step_publish(step_id=str(step_id), queue=QUEUE_BULK)
 
 
 def step_put_back(step: Step, *, now: datetime) -> None:

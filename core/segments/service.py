@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 from datetime import datetime, timedelta
-from functools import partial
 from uuid import UUID
 
 import numpy as np
@@ -71,7 +70,7 @@ def segments_replace(
         Document.objects.filter(pk=document_id).update(language=_language(drafts))
         freed = artefacts_keep(job=job, digests={one.picture_sha256 for one in drafts if one.picture_sha256})
         Step.objects.filter(pk=step_id).update(lease_expires_at=now + timedelta(seconds=LEASE_S))
-        transaction.on_commit(partial(artefacts_collect, freed), robust=True)
+        transaction.on_commit(lambda: artefacts_collect(freed), robust=True)
     return [segment.pk for segment in segments]
 
 

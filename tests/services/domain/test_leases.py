@@ -315,6 +315,22 @@ class TestRecovery:
         leases_reap(now=now + LATER + timedelta(seconds=60))
         assert bells(services) == 2
 
+    def test_makes_up_for_a_broker_that_was_away(self, alice, services, now, caplog):
+        services.broker.stop()
+        try:
+            document = alice.submit()
+        finally:
+            services.broker.start()
+            services.broker.wait_ready()
+        assert "on_commit" in caplog.text
+        assert bells(services) == 0
+
+        leases_reap(now=now + LATER)
+
+        assert bells(services) == 1
+        with acting_as(alice.user):
+            assert Document.objects.get() == document
+
     def test_leaves_nothing_of_erased_documents_to_do(self, held, now):
         with acting_as_system():
             Document.objects.get(pk=held.document.pk).delete()
