@@ -25,7 +25,8 @@ CELL_JOIN = " | "
 SHEET_ROWS = 30
 _GAP = "\n\n"
 _SPACES = re.compile(r"[^\S\n]+")
-_FILE_NAME = re.compile(r"^[\w .()-]{1,120}\.(png|jpe?g|gif|bmp|tiff?|webp|emf|wmf|svg)$", re.IGNORECASE)
+_FILE_NAME = re.compile(r"^[\w .()/\\:-]{1,120}\.(png|jpe?g|gif|bmp|tiff?|webp|emf|wmf|svg)$", re.IGNORECASE)
+_MADE_UP = re.compile(r"^(picture|image|graphic|photo|grafik|bild|imagen?)?[\W\d_]*$", re.IGNORECASE)
 
 
 def clean(text: str) -> str:
@@ -46,9 +47,9 @@ def table_text(rows: Iterable[Row]) -> str:
 
 
 def spoken_alternative(alternative: str | None) -> str:
-    """Return a picture's alternative text, or nothing where it is merely a file name."""
+    """Return a picture's alternative text, or nothing where a program made it up or it is merely a file name."""
     text = flat(alternative or "")
-    return "" if _FILE_NAME.match(text) else text
+    return "" if _FILE_NAME.match(text) or _MADE_UP.match(text) else text
 
 
 class Assembly:

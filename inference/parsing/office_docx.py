@@ -6,7 +6,6 @@ and footers follow the body, each text once.
 
 from __future__ import annotations
 
-import zipfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Final
@@ -16,13 +15,12 @@ from docx.opc.exceptions import PackageNotFoundError
 from docx.opc.part import PartFactory
 from docx.package import Package
 from docx.parts.document import DocumentPart
-from lxml import etree
 
 from inference.errors import DamagedFile, UnsupportedFormat
 from inference.parsing.base import Limits, Parsed, ParseRequest
 from inference.parsing.blocks import Assembly, flat
 from inference.parsing.office_chart import chart_rows, chart_title
-from inference.parsing.package import open_package, xml_root
+from inference.parsing.package import BROKEN_PACKAGE, open_package, xml_root
 from inference.parsing.registry import source_info
 from inference.values import SourceInfo
 
@@ -55,14 +53,21 @@ for _kind in (
 def probe(path: Path, hint: str) -> SourceInfo:
     """Read the title among the document's properties."""
     document = _document(path, Limits())
-    return source_info(hint, title=flat(document.core_properties.title or "") or None)
+    try:
+        title = flat(document.core_properties.title or "")
+    except BROKEN_PACKAGE as error:
+        raise DamagedFile(f"'{path.name}' cannot be read as a Word document: {error}") from error
+    return source_info(hint, title=title or None)
 
 
 def parse(path: Path, info: SourceInfo, request: ParseRequest) -> Parsed:  # noqa: ARG001
     """Read the whole document."""
     document = _document(path, request.limits)
     assembly = Assembly(path.name, request.limits)
-    _Body(assembly, document).read()
+    try:
+        _Body(assembly, document).read()
+    except BROKEN_PACKAGE as error:
+        raise DamagedFile(f"'{path.name}' cannot be read as a Word document: {error}") from error
     return assembly.parsed()
 
 
@@ -70,7 +75,7 @@ def _document(path: Path, limits: Limits) -> DocumentPart:
     open_package(path, limits).close()
     try:
         part = Package.open(str(path)).main_document_part
-    except (PackageNotFoundError, zipfile.BadZipFile, KeyError, ValueError, OSError, etree.XMLSyntaxError) as error:
+    except (PackageNotFoundError, *BROKEN_PACKAGE) as error:
         raise DamagedFile(f"'{path.name}' cannot be read as a Word document: {error}") from error
     if not isinstance(part, DocumentPart):
         raise UnsupportedFormat(

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import zipfile
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, Final
@@ -18,7 +17,7 @@ from inference.parsing.base import Limits, Parsed, ParseRequest
 from inference.parsing.blocks import Role, clean, flat, spoken_alternative, table_text
 from inference.parsing.embedded_picture import PictureShelf
 from inference.parsing.office_chart import chart_rows, chart_title
-from inference.parsing.package import open_package, xml_root
+from inference.parsing.package import BROKEN_PACKAGE, open_package, xml_root
 from inference.parsing.registry import source_info
 from inference.values import Anchor, Box, Extraction, Picture, SourceInfo, TextBlock
 
@@ -28,15 +27,7 @@ _P: Final = "{http://schemas.openxmlformats.org/presentationml/2006/main}"
 _DIAGRAM: Final = "{http://schemas.openxmlformats.org/drawingml/2006/diagram}"
 _UNTOLD: Final = frozenset({PP_PLACEHOLDER.SLIDE_NUMBER, PP_PLACEHOLDER.DATE})
 _DEPTH = 20
-_DAMAGE = (
-    PackageNotFoundError,
-    zipfile.BadZipFile,
-    KeyError,
-    ValueError,
-    OSError,
-    SyntaxError,
-    AttributeError,
-)
+_DAMAGE = (PackageNotFoundError, *BROKEN_PACKAGE)
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -57,9 +48,13 @@ class _Frame:
 def probe(path: Path, hint: str) -> SourceInfo:
     """Count the slides and read the title among the properties."""
     presentation = _presentation(path, Limits())
-    title = flat(presentation.core_properties.title or "")
+    try:
+        title = flat(presentation.core_properties.title or "")
+        units = max(1, len(presentation.slides))
+    except _DAMAGE as error:
+        raise DamagedFile(f"'{path.name}' cannot be read as a presentation: {error}") from error
     generic = title.lower() in ("", "powerpoint presentation")
-    return source_info(hint, units=max(1, len(presentation.slides)), title=None if generic else title)
+    return source_info(hint, units=units, title=None if generic else title)
 
 
 def parse(path: Path, info: SourceInfo, request: ParseRequest) -> Parsed:  # noqa: ARG001

@@ -23,7 +23,7 @@ from inference.parsing.base import Limits, Parsed, ParseRequest
 from inference.parsing.blocks import flat, spoken_alternative
 from inference.parsing.embedded_picture import PictureShelf
 from inference.parsing.office_chart import chart_title
-from inference.parsing.package import member_bytes_or_none, open_package, relations, xml_root
+from inference.parsing.package import BROKEN_PACKAGE, member_bytes_or_none, open_package, relations, xml_root
 from inference.parsing.registry import source_info
 from inference.parsing.sheet import SheetRow, cell_range, sheet_blocks
 from inference.values import Anchor, Extraction, Picture, SourceInfo, TextBlock
@@ -36,7 +36,7 @@ _CHART: Final = "{http://schemas.openxmlformats.org/drawingml/2006/chart}chart"
 _FORMAT = re.compile(r"^(?P<before>[^0#]*)(?P<whole>[0#][0#,]*)(?:\.(?P<decimals>0+))?[#?]*(?P<after>[^0#]*)$")
 _LITERAL = re.compile(r'\[\$([^\]-]*)[^\]]*\]|\[[^\]]*\]|"([^"]*)"|\\(.)|_.|\*.')
 _MERGED_CELLS = 200_000
-_DAMAGE = (InvalidFileException, zipfile.BadZipFile, SyntaxError, LookupError, ValueError, TypeError, OSError)
+_DAMAGE = (InvalidFileException, *BROKEN_PACKAGE)
 
 
 def probe(path: Path, hint: str) -> SourceInfo:

@@ -103,8 +103,12 @@ class _TextBody:
     def __init__(self, assembly: Assembly, package: zipfile.ZipFile) -> None:
         self._assembly = assembly
         self._package = package
+        self._titles = {"Title"}
 
     def read(self, body: Any) -> None:
+        for style in body.getroottree().iter(f"{_STYLE}style"):
+            if style.get(f"{_STYLE}parent-style-name") == "Title":
+                self._titles.add(style.get(f"{_STYLE}name"))
         self._blocks(body, 0)
         self._assembly.enter(None, 0)
         self._margins()
@@ -118,6 +122,9 @@ class _TextBody:
         match element.tag.rpartition("}")[2]:
             case "h":
                 self._assembly.heading(paragraph_text(element), int(element.get(f"{_TEXT}outline-level", "1")))
+                self._inside(element, depth)
+            case "p" if element.get(f"{_TEXT}style-name") in self._titles:
+                self._assembly.heading(paragraph_text(element), 0)
                 self._inside(element, depth)
             case "p":
                 self._assembly.add(paragraph_text(element))
@@ -187,9 +194,9 @@ def _list_lines(listing: Any) -> list[str]:
 
 
 def _text_rows(table: Any) -> Iterator[list[str]]:
+    downwards: dict[int, tuple[int, str]] = {}
     for row in table.iter(f"{_TABLE}table-row"):
-        cells = row.iterchildren(f"{_TABLE}table-cell", f"{_TABLE}covered-table-cell")
-        yield [" ".join(_paragraphs(cell)) for cell in cells]
+        yield _row_cells(row, downwards)
 
 
 def _described(frame: Any) -> str | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import zipfile
+import zlib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,11 @@ from inference.parsing.base import Limits
 
 _OLE_MAGIC = b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1"
 _MEMBERS = 20_000
+BROKEN_PACKAGE = (
+    zipfile.BadZipFile, zlib.error, EOFError, OSError, LookupError, ValueError, TypeError, AttributeError, SyntaxError,
+    NotImplementedError, OverflowError,
+)  # fmt: skip
+"""What zipfile, lxml and the office libraries raise on damaged packages; XML errors are SyntaxErrors."""
 _XML_MEMBER_BYTES = 268_435_456
 _PROLOGUE_BYTES = 65_536
 _WORD_ENCRYPTED = 0x0100
@@ -45,7 +51,7 @@ def open_package(path: Path, limits: Limits) -> zipfile.ZipFile:
         raise EmptyInput(f"'{path.name}' is empty: it has 0 bytes")
     try:
         package = zipfile.ZipFile(path)
-    except (zipfile.BadZipFile, OSError, ValueError) as error:
+    except BROKEN_PACKAGE as error:
         raise DamagedFile(f"'{path.name}' is cut off or damaged: {error}") from error
     _check_members(package, path.name, limits)
     return package
@@ -74,7 +80,7 @@ def _check_xml_member(package: zipfile.ZipFile, member: zipfile.ZipInfo, name: s
     try:
         with package.open(member) as stream:
             prologue = stream.read(_PROLOGUE_BYTES)
-    except (zipfile.BadZipFile, NotImplementedError, OSError, EOFError) as error:
+    except BROKEN_PACKAGE as error:
         raise DamagedFile(f"'{member.filename}' in '{name}' cannot be unpacked: {error}") from error
     # Libraries with XML parsers of their own read these members; no office program writes entity declarations.
     if b"<!ENTITY" in prologue or b"<\x00!\x00E\x00N\x00T" in prologue:
@@ -85,7 +91,7 @@ def member_bytes(package: zipfile.ZipFile, member: str, name: str) -> bytes:
     """Read one member; a missing or broken one is a damaged file."""
     try:
         return package.read(member)
-    except (KeyError, zipfile.BadZipFile, NotImplementedError, OSError, EOFError) as error:
+    except BROKEN_PACKAGE as error:
         raise DamagedFile(f"'{name}' is damaged: its part '{member}' cannot be read") from error
 
 

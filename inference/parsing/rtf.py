@@ -61,7 +61,8 @@ def _plain(source: str, name: str) -> str:
         text = rtf_to_text(source, encoding=encoding, errors="replace")  # type: ignore[no-untyped-call]
     except (ValueError, LookupError, IndexError, KeyError, UnicodeError) as error:
         raise DamagedFile(f"'{name}' cannot be read as rich text: {error}") from error
-    return str(text).replace("\xad", "").replace("\xa0", " ")
+    # Symbol fonts put their bullets where Unicode has no characters.
+    return str(text).replace("\xad", "").replace("\xa0", " ").replace("\uf0b7", "•").replace("\uf0a7", "•")
 
 
 def _pieces(text: str) -> Iterator[tuple[list[list[str]], str]]:
