@@ -64,7 +64,7 @@ class Stack:
                 self._running[name] = subprocess.Popen(
                     [sys.executable, "-m", *PROGRAMS[name]],
                     cwd=REPOSITORY,
-                    env={**os.environ, "CLOISTER_SLOT": name},
+                    env={**os.environ, "CLOISTER_SLOT": name},  # noqa: TID251 - handed on
                     stdin=subprocess.DEVNULL,
                     stdout=log,
                     stderr=log,
