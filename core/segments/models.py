@@ -70,7 +70,8 @@ class Segment(models.Model):
         constraints: ClassVar = [
             models.UniqueConstraint(fields=["document", "ordinal"], name="segment_ordinal_once_per_document"),
         ]
-        indexes: ClassVar = [GinIndex(fields=["search_vector"], name="segment_search_vector")]
+        # Without the list of pending entries: every search after a bulk write would read all of it.
+        indexes: ClassVar = [GinIndex(fields=["search_vector"], name="segment_search_vector", fastupdate=False)]
 
     def __str__(self) -> str:
         return f"{self.kind} {self.ordinal} of {self.document_id}"

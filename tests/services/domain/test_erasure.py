@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
+import threading
 
 import pytest
+from django.db import connection
 
 from core.access.acting import acting_as, acting_as_system
 from core.access.errors import Forbidden, NotFound
 from core.access.models import AuditEntry
 from core.access.service import membership_set
 from core.answers.models import Answer
-from core.documents.models import Document
+from core.documents.models import Blob, Document
 from core.documents.storage import artefact_path, blob_path
 from core.erasure.service import document_erase
 from core.jobs.errors import LeaseLost
@@ -134,6 +137,44 @@ class TestErase:
             step_finish(**held.lease, result={}, now=now)
         with pytest.raises(LeaseLost):
             artefact_store(**held.lease, content=b"late")
+
+
+class TestAgainstSubmission:
+    def test_of_the_same_bytes_at_the_same_time_loses_neither_rows_nor_files(self, alice):
+        rounds, failures = 40, []
+        first = alice.submit(SECRET.encode())
+
+        def send() -> None:
+            for _ in range(rounds):
+                alice.submit(SECRET.encode())
+
+        def erase() -> None:
+            target = first.pk
+            for _ in range(rounds):
+                with contextlib.suppress(NotFound):
+                    document_erase(user=alice.user, document_id=target)
+                target = alice.submit(SECRET.encode()).pk
+
+        def run(work) -> None:
+            try:
+                work()
+            except Exception as error:  # noqa: BLE001 - handed to the assertion below
+                failures.append(error)
+            finally:
+                connection.close()
+
+        threads = [threading.Thread(target=run, args=[work]) for work in (send, erase, send)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join(timeout=60)
+
+        assert failures == []
+        with acting_as(alice.user):
+            assert Document.objects.count() == 1
+        blob = Blob.objects.get()
+        assert blob.reference_count == 1
+        assert blob_path(blob.pk).read_bytes() == SECRET.encode()
 
 
 class TestRefusal:

@@ -7,7 +7,7 @@ from uuid import uuid4
 
 import numpy as np
 import pytest
-from django.db import DatabaseError, connection
+from django.db import DatabaseError, connection, connections
 
 from core.access.acting import acting_as, acting_as_system
 from core.access.errors import Invalid
@@ -195,6 +195,19 @@ class TestFullText:
             Segment.objects.filter(ordinal=0).update(text="Gardens")
             assert matching("garden", "english") == ["Gardens"]
             assert matching("house", "english") == []
+
+
+class TestFullTextIndex:
+    def test_is_used_under_row_security_right_after_a_bulk_write(self, alice, held, draft, now, services):
+        drafts = [draft(held, n, f"segment w{n}") for n in range(3000)]
+        segments_replace(document_id=held.document.pk, **held.lease, drafts=drafts, now=now)
+        with connections["owner"].cursor() as cursor:
+            cursor.execute("ANALYZE segments_segment")
+
+        with acting_as(alice.user), connection.cursor() as cursor:
+            cursor.execute("EXPLAIN SELECT id FROM segments_segment WHERE search_vector @@ to_tsquery('simple', 'w77')")
+            plan = "\n".join(line for (line,) in cursor.fetchall())
+        assert "Bitmap Index Scan on segment_search_vector" in plan
 
 
 class TestPreviews:
