@@ -1,12 +1,14 @@
 """The egress guard: no Python code of this process reaches beyond loopback, unix sockets and listed addresses.
 
-An audit hook sees what Python itself opens and looks up. Native code that opens sockets of its own is not covered; the
-sandbox's network namespace is for that.
+An audit hook sees what Python itself opens and looks up. Python resolves a name given to connect, bind, sendto or
+sendmsg before it raises the audit event, so these methods of ``socket.socket`` check the name first. Native code that
+opens sockets of its own is not covered; the sandbox's network namespace is for that.
 """
 
 from __future__ import annotations
 
 import dataclasses
+import functools
 import ipaddress
 import logging
 import socket
@@ -21,6 +23,12 @@ _log = logging.getLogger("cloister.egress")
 
 Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
+
+STACK_DEPTH: Final = 40
+"""Frames of the caller that the log shows."""
+
+_METHODS_WITH_ADDRESS: Final = {"connect": 0, "connect_ex": 0, "bind": 0, "sendto": -1, "sendmsg": 3}
+"""Methods of a socket that take an address, and where among the arguments."""
 
 _KERNEL_FAMILIES: Final = {socket.AF_UNIX, socket.AF_NETLINK, socket.AF_ALG}
 """Families that end in this machine's own kernel."""
@@ -59,17 +67,37 @@ def allowed_parse(text: str) -> Allowed:
     return Allowed(networks=tuple(networks), names=frozenset(names))
 
 
+def installed() -> bool:
+    """Say whether this process is guarded, or exempt."""
+    return _Guard.installed
+
+
 def install() -> None:
     """Guard this process for the rest of its life; the second call does nothing."""
     if _Guard.installed:
         return
-    _Guard.installed = True
     settings = env()
     if settings.egress_exempt:
+        _Guard.installed = True
         _log.warning("the egress guard is off in this process: %s", settings.egress_exempt)
         return
     guard = _Guard(allowed_parse(f"{settings.allowed_addresses},{settings.host}"))
     sys.addaudithook(guard.hook)
+    for method, position in _METHODS_WITH_ADDRESS.items():
+        setattr(socket.socket, method, _names_checked(method, position, guard))
+    _Guard.installed = True
+
+
+def _names_checked(method: str, position: int, guard: _Guard) -> Callable[..., Any]:
+    native = getattr(socket.socket, method)
+
+    @functools.wraps(native)
+    def checked(self: socket.socket, *arguments: Any) -> Any:
+        if self.family in (socket.AF_INET, socket.AF_INET6) and len(arguments) > position:
+            guard.name_check(f"socket.{method}", arguments[position])
+        return native(self, *arguments)
+
+    return checked
 
 
 def _address(host: str) -> Address | None:
@@ -79,6 +107,10 @@ def _address(host: str) -> Address | None:
         return None
     mapped = address.ipv4_mapped if isinstance(address, ipaddress.IPv6Address) else None
     return mapped or address
+
+
+def _text(host: object) -> str:
+    return host.decode("ascii", "replace") if isinstance(host, (bytes, bytearray)) else str(host)
 
 
 class _Guard:
@@ -102,11 +134,22 @@ class _Guard:
             return
         refused = check(args)
         if refused is not None:
-            _log.error("refused %s to %s\n%s", event, refused, "".join(traceback.format_stack(limit=12)))
-            raise PermissionError(
-                f"{event} to {refused} is refused: Cloister reaches loopback, unix sockets and the addresses in "
-                "CLOISTER_ALLOWED_ADDRESSES, nothing else"
-            )
+            self._refuse(event, refused)
+
+    def name_check(self, event: str, target: Any) -> None:
+        """Refuse a target whose host is a name that may not be looked up; addresses are the hook's matter."""
+        host = target[0] if isinstance(target, tuple) and target else None
+        if isinstance(host, (str, bytes, bytearray)) and _address(_text(host)) is None:
+            refused = self._unless_permitted(host)
+            if refused is not None:
+                self._refuse(event, refused)
+
+    def _refuse(self, event: str, refused: str) -> None:
+        _log.error("refused %s to %s\n%s", event, refused, "".join(traceback.format_stack(limit=STACK_DEPTH)))
+        raise PermissionError(
+            f"{event} to {refused} is refused: Cloister reaches loopback, unix sockets and the addresses in "
+            "CLOISTER_ALLOWED_ADDRESSES, nothing else"
+        )
 
     def _sending(self, args: tuple[Any, ...]) -> str | None:
         sock, target = args[0], args[1]
@@ -125,7 +168,7 @@ class _Guard:
     def _unless_permitted(self, host: object) -> str | None:
         if host is None:
             return None
-        text = host.decode("ascii", "replace") if isinstance(host, (bytes, bytearray)) else str(host)
+        text = _text(host)
         if text == "" or self._allowed.permits(text):
             return None
         return text
