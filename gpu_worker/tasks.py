@@ -16,6 +16,7 @@ import numpy as np
 from core import remote, task_names
 from core.answers.service import answer_run
 from core.celery_app import app
+from core.segments.service import space_active
 from core.segments.space_spec import space_specs
 from gpu_worker import services
 from gpu_worker.material import picture_decode
@@ -75,9 +76,8 @@ def query_vector(
         InputRejected: There is no query, or its picture cannot be read.
         EngineUnavailable: No engine answered in time.
     """
+    _space_check(role)
     engines = services.engines()
-    if role not in space_specs():
-        raise EngineUnavailable(f"this host's profile has no role '{role}'")
     if image is not None:
         if role != "image_text":
             raise InputRejected("a picture is embedded into the space 'image_text' only")
@@ -88,6 +88,18 @@ def query_vector(
         raise InputRejected("a query has words or a picture")
     with engines.lease(role=role, priority="interactive", deadline_s=QUERY_DEADLINE_S) as embedder:
         return _row(embedder.embed_texts([text]))
+
+
+def _space_check(role: str) -> None:
+    spec = space_specs().get(role)
+    if spec is None:
+        raise EngineUnavailable(f"this host's profile has no role '{role}'")
+    active = space_active(role)
+    if active is not None and active.digest != spec.digest:
+        raise EngineUnavailable(
+            f"the active space '{role}' {active.digest[:12]} was made by other models than this host's "
+            f"({spec.digest[:12]}); run './manage.py spaces_ensure --activate' or change the profile"
+        )
 
 
 def _sentences_embed(sentences: Sequence[str]) -> Vectors:

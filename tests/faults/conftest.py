@@ -1,4 +1,4 @@
-"""A worker host of real processes with the embedded models."""
+"""A worker host of real processes with the embedded models, shared by the tests of one module."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ import pytest
 from tests.faults.stack import Stack, spaces_make
 
 
-@pytest.fixture
-def stack(clean_database: Any) -> Iterator[Stack]:
-    """Start engine host, workers and reaper on an emptied database; end them all afterwards."""
+@pytest.fixture(scope="module")
+def stack(services: Any) -> Iterator[Stack]:
+    """Start engine host, workers and reaper; end them all afterwards."""
     spaces_make()
-    running = Stack(clean_database.home)
+    running = Stack(services.home)
     running.start()
     try:
         yield running

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import hashlib
 import os
 import signal
@@ -11,6 +12,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, TypeVar
+from uuid import UUID
 
 from django.contrib.auth import get_user_model
 from django.core.management import call_command
@@ -19,7 +21,7 @@ from django.db import connection
 from core.access.acting import acting_as_system
 from core.access.service import collection_get_or_create
 from core.documents.models import Document, DocumentState
-from core.jobs.models import Step
+from core.jobs.models import Step, StepState
 from core.jobs.service import PartUpload, document_submit
 from core.segments.models import Segment
 from core.settings.env import REPOSITORY
@@ -60,16 +62,20 @@ class Stack:
 
     def start(self, *names: str) -> None:
         for name in names or tuple(PROGRAMS):
-            with (self._logs / f"{name}.log").open("ab") as log:
-                self._running[name] = subprocess.Popen(
-                    [sys.executable, "-m", *PROGRAMS[name]],
-                    cwd=REPOSITORY,
-                    env={**os.environ, "CLOISTER_SLOT": name},  # noqa: TID251 - handed on
-                    stdin=subprocess.DEVNULL,
-                    stdout=log,
-                    stderr=log,
-                    start_new_session=True,
-                )
+            self.start_as(name, slot=name)
+
+    def start_as(self, name: str, *, slot: str) -> None:
+        """Start a program in a slot of another name, as on another host."""
+        with (self._logs / f"{slot}.log").open("ab") as log:
+            self._running[slot] = subprocess.Popen(
+                [sys.executable, "-m", *PROGRAMS[name]],
+                cwd=REPOSITORY,
+                env={**os.environ, "CLOISTER_SLOT": slot},  # noqa: TID251 - handed on
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                start_new_session=True,
+            )
 
     def kill(self, name: str) -> None:
         """Send SIGKILL to the process group of a program, as a supervisor's machine failure would."""
@@ -104,20 +110,16 @@ class Stack:
 
 
 def spaces_make() -> None:
-    call_command("spaces_ensure")
+    call_command("spaces_ensure", "--activate")
 
 
-def submit(path: Path, *, collection: str, content: bytes | None = None) -> Document:
+def submit(name: str, content: bytes, *, collection: str) -> Document:
     """Submit one file as the test user."""
     user, _ = get_user_model().objects.get_or_create(username="ada")
-    found = collection_get_or_create(user=user, name=collection)
-    chosen = found[0] if isinstance(found, tuple) else found
     document, _ = document_submit(
         user=user,
-        collection=chosen,
-        parts=[PartUpload(name=path.name, content=content or path.read_bytes())],
-        title=path.name,
-        path=str(path),
+        collection=collection_get_or_create(user=user, name=collection),
+        parts=[PartUpload(name=name, content=content)],
     )
     return document
 
@@ -132,13 +134,40 @@ def finished(document: Document, limit_s: float) -> Document:
     return wait_for(f"the end of '{document.title}'", lambda: ended(document), limit_s)
 
 
+def leased(document: Document, kind: str) -> Step | None:
+    """Return a step of that kind that somebody holds at this moment."""
+    with acting_as_system():
+        return Step.objects.filter(job__document=document, kind=kind, state=StepState.LEASED).first()
+
+
+def attempts_of(step: Step) -> int:
+    with acting_as_system():
+        return Step.objects.get(pk=step.pk).attempts
+
+
 def steps_of(document: Document, **wanted: Any) -> list[Step]:
     with acting_as_system():
         return list(Step.objects.filter(job__document=document, **wanted).order_by("stage", "kind", "key"))
 
 
-def rows_of(document: Document) -> list[tuple[Any, ...]]:
-    """Return what the document became: every segment with its vectors, without ids that belong to the document."""
+@dataclasses.dataclass(frozen=True)
+class Row:
+    """One segment with its vectors, without the ids that belong to its document."""
+
+    ordinal: int
+    kind: str
+    text_sha256: str
+    anchor: dict[str, Any]
+    heading_path: list[str]
+    words: list[Any] | None
+    spans: list[Any]
+    language: str
+    picture_sha256: str
+    vectors: tuple[tuple[int, str], ...]
+
+
+def rows_of(document: Document) -> list[Row]:
+    """Return what the document became."""
     with acting_as_system():
         segments = list(Segment.objects.filter(document=document).order_by("ordinal"))
         with connection.cursor() as cursor:
@@ -146,19 +175,21 @@ def rows_of(document: Document) -> list[tuple[Any, ...]]:
                 "select segment_id, space_id, embedding::text from segments_embedding where segment_id = any(%s)",
                 [[segment.pk for segment in segments]],
             )
-            vectors = {(segment_id, space_id): text for segment_id, space_id, text in cursor.fetchall()}
+            vectors: dict[UUID, list[tuple[int, str]]] = {}
+            for segment_id, space_id, text in cursor.fetchall():
+                vectors.setdefault(segment_id, []).append((space_id, text))
     return [
-        (
-            segment.ordinal,
-            segment.kind,
-            hashlib.sha256(segment.text.encode()).hexdigest(),
-            segment.anchor,
-            segment.heading_path,
-            segment.words,
-            segment.spans,
-            segment.language,
-            segment.picture_sha256,
-            sorted((space, text) for (segment_id, space), text in vectors.items() if segment_id == segment.pk),
+        Row(
+            ordinal=segment.ordinal,
+            kind=segment.kind,
+            text_sha256=hashlib.sha256(segment.text.encode()).hexdigest(),
+            anchor=segment.anchor,
+            heading_path=segment.heading_path,
+            words=segment.words,
+            spans=segment.spans,
+            language=segment.language,
+            picture_sha256=segment.picture_sha256,
+            vectors=tuple(sorted(vectors.get(segment.pk, []))),
         )
         for segment in segments
     ]
