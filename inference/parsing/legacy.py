@@ -88,8 +88,6 @@ def _converted(path: Path, old: str, modern: str, folder: Path) -> Path:
         "PATH": "/usr/local/bin:/usr/bin:/bin",
         "LANG": "C.UTF-8",
         "TMPDIR": str(folder),
-        # Its single-instance socket would else go to /tmp, where the sandbox lets it create nothing.
-        "OSL_SOCKET_PATH": str(folder),
     }
     try:
         done = subprocess.run(

@@ -18,6 +18,10 @@ _SET_PDEATHSIG = 1
 _SET_NO_NEW_PRIVS = 38
 _CLONE_NEWUSER = 0x10000000
 _CLONE_NEWNET = 0x40000000
+_CLONE_NEWNS = 0x00020000
+_MS_RDONLY, _MS_REMOUNT, _MS_BIND, _MS_REC, _MS_PRIVATE = 1, 1 << 5, 1 << 12, 1 << 14, 1 << 18
+_MS_RELATIME, _ST_RELATIME = 1 << 21, 1 << 12
+_KEPT_MOUNT_FLAGS = 0b1110 | 1 << 10 | 1 << 11
 _CAPABILITY_VERSION_3 = 0x20080522
 
 _SYSTEM_READABLE = (
@@ -26,7 +30,14 @@ _SYSTEM_READABLE = (
     "/proc/meminfo", "/sys/devices/system/cpu", "/var/cache/fontconfig",
 )  # fmt: skip
 _OFFICE_EXECUTABLE = ("/usr", "/bin", "/lib", "/lib64", "/opt/libreoffice")
-_OFFICE_READABLE = ("/etc/libreoffice", "/etc/passwd", "/etc/nsswitch.conf", "/proc")
+_OFFICE_READABLE = (
+    "/etc/libreoffice",
+    "/var/lib/libreoffice",
+    "/var/spool/libreoffice",
+    "/etc/passwd",
+    "/etc/nsswitch.conf",
+    "/proc",
+)
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -80,10 +91,13 @@ def confine(confinement: Confinement) -> Protections:
     libc = ctypes.CDLL(None, use_errno=True)
     _limits_set(confinement)
     no_new_privileges = libc.prctl(_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == 0
-    network_namespace = _network_leave(libc)
+    network_namespace = _network_leave(libc, with_mounts=confinement.starts_programs)
+    private_temporary = (
+        network_namespace and confinement.starts_programs and _temporary_folders_replace(libc, confinement.work_folder)
+    )
     _capabilities_drop(libc)
     _die_with_parent(libc, confinement.parent_pid)
-    landlock_abi = landlock_restrict(libc, _access(confinement))
+    landlock_abi = landlock_restrict(libc, _access(confinement, private_temporary=private_temporary))
     sys.addaudithook(_refusing_hook(starts_programs=confinement.starts_programs))
     return Protections(
         no_new_privileges=no_new_privileges,
@@ -111,9 +125,9 @@ def _limits_set(confinement: Confinement) -> None:
         resource.setrlimit(kind, (limit, limit))
 
 
-def _network_leave(libc: ctypes.CDLL) -> bool:
+def _network_leave(libc: ctypes.CDLL, *, with_mounts: bool) -> bool:
     user, group = os.getuid(), os.getgid()
-    if libc.unshare(_CLONE_NEWUSER | _CLONE_NEWNET) != 0:
+    if libc.unshare(_CLONE_NEWUSER | _CLONE_NEWNET | (_CLONE_NEWNS if with_mounts else 0)) != 0:
         return False
     for name, line in (("setgroups", "deny"), ("uid_map", f"{user} {user} 1"), ("gid_map", f"{group} {group} 1")):
         try:
@@ -122,6 +136,25 @@ def _network_leave(libc: ctypes.CDLL) -> bool:
             # Without a map this process only sees itself as 'nobody'; its rights on files stay what they were.
             break
     return True
+
+
+def _temporary_folders_replace(libc: ctypes.CDLL, work_folder: Path) -> bool:
+    """Show /tmp read-only and the work folder as /var/tmp: LibreOffice takes the writable one for its socket."""
+    work = bytes(work_folder)
+    steps = (
+        (None, b"/", _MS_REC | _MS_PRIVATE),
+        (work, work, _MS_BIND),
+        (work, b"/var/tmp", _MS_BIND),
+        (b"/tmp", b"/tmp", _MS_BIND | _MS_REC),
+        (None, b"/tmp", _MS_BIND | _MS_REMOUNT | _MS_RDONLY | _locked_flags("/tmp")),  # noqa: S108
+    )
+    return all(libc.mount(source, target, None, flags, None) == 0 for source, target, flags in steps)
+
+
+def _locked_flags(folder: str) -> int:
+    """Return the mount flags that a user namespace may not take away."""
+    present = os.statvfs(folder).f_flag
+    return present & _KEPT_MOUNT_FLAGS | (_MS_RELATIME if present & _ST_RELATIME else 0)
 
 
 def _capabilities_drop(libc: ctypes.CDLL) -> None:
@@ -139,13 +172,15 @@ def _die_with_parent(libc: ctypes.CDLL, parent_pid: int) -> None:
         raise SystemExit("the parent process has ended")
 
 
-def _access(confinement: Confinement) -> Access:
+def _access(confinement: Confinement, *, private_temporary: bool) -> Access:
     package = Path(__file__).resolve().parents[1]
     python = {Path(sys.prefix).resolve(), Path(sys.base_prefix).resolve(), Path(sys.executable).resolve().parent}
     system = _SYSTEM_READABLE + (_OFFICE_READABLE if confinement.starts_programs else ())
     return Access(
         readable=(confinement.input_folder, package, *python, *(Path(path) for path in system)),
         writable=(confinement.work_folder, Path("/dev/null")),
+        # Where the kernel gives no private /tmp, LibreOffice may create its socket in the shared one, and only that.
+        sockets=(Path("/tmp"),) if confinement.starts_programs and not private_temporary else (),  # noqa: S108
         executable=tuple(Path(path) for path in _OFFICE_EXECUTABLE) if confinement.starts_programs else (),
     )
 

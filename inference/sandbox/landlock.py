@@ -15,6 +15,7 @@ _EXECUTE = 1 << 0
 _WRITE_FILE = 1 << 1
 _READ_FILE = 1 << 2
 _READ_DIR = 1 << 3
+_MAKE_SOCKET = 1 << 9
 _TRUNCATE = 1 << 14
 _IOCTL_DEV = 1 << 15
 _OF_FILES = _EXECUTE | _WRITE_FILE | _READ_FILE | _TRUNCATE | _IOCTL_DEV
@@ -40,6 +41,7 @@ class Access:
     readable: tuple[Path, ...]
     writable: tuple[Path, ...]
     executable: tuple[Path, ...] = ()
+    sockets: tuple[Path, ...] = ()
 
 
 def landlock_restrict(libc: ctypes.CDLL, access: Access) -> int:
@@ -62,6 +64,7 @@ def landlock_restrict(libc: ctypes.CDLL, access: Access) -> int:
         read = _READ_FILE | _READ_DIR
         _allow(libc, ruleset_fd, access.readable, read & rights)
         _allow(libc, ruleset_fd, access.executable, (read | _EXECUTE) & rights)
+        _allow(libc, ruleset_fd, access.sockets, _MAKE_SOCKET)
         _allow(libc, ruleset_fd, access.writable, rights & ~_EXECUTE)
         _checked(libc.syscall(_RESTRICT_SELF, ruleset_fd, 0), "restrict this process")
     finally:

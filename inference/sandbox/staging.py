@@ -53,14 +53,15 @@ class Staging:
     """
 
     def __init__(self, parent_folder: Path | None) -> None:
-        """Make the folders (0700) inside ``parent_folder``, or in the system's temporary folder."""
-        self.root = Path(tempfile.mkdtemp(prefix=_PREFIX, dir=parent_folder)).resolve()
-        # Held while this object lives: staging_sweep leaves locked folders alone.
-        self._lock = os.open(self.root, os.O_RDONLY | os.O_CLOEXEC)
-        fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        self.input_folder = self.root / "input"
-        self.work_folder = self.root / "work"
-        self.log = self.root / "child.log"
+        """Make the folders (0700); ``input`` inside ``parent_folder`` where one is given."""
+        self._locks: list[int] = []
+        self._roots: list[Path] = []
+        # The work folder is always in the temporary folder: programs put sockets there, whose paths are short.
+        short = self._folder(None)
+        beside = short if parent_folder is None else self._folder(parent_folder)
+        self.input_folder = beside / "input"
+        self.work_folder = short / "work"
+        self.log = short / "child.log"
         self.input_folder.mkdir()
         self.work_folder.mkdir()
         self.files = 0
@@ -106,8 +107,20 @@ class Staging:
 
     def remove(self) -> None:
         """Remove the folders."""
-        shutil.rmtree(self.root, ignore_errors=True)
-        os.close(self._lock)
+        for root in self._roots:
+            shutil.rmtree(root, ignore_errors=True)
+        for lock in self._locks:
+            os.close(lock)
+        self._roots, self._locks = [], []
+
+    def _folder(self, parent: Path | None) -> Path:
+        folder = Path(tempfile.mkdtemp(prefix=_PREFIX, dir=parent)).resolve()
+        # Held while this object lives: staging_sweep leaves locked folders alone.
+        lock = os.open(folder, os.O_RDONLY | os.O_CLOEXEC)
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        self._roots.append(folder)
+        self._locks.append(lock)
+        return folder
 
     @staticmethod
     def _clear(folder: Path) -> None:
