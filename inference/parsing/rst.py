@@ -62,5 +62,5 @@ def _document(path: Path) -> nodes.document:
         raise DamagedFile(f"'{path.name}' cannot be read as reStructuredText: {error}") from error
     # What docutils does not know (directives of Sphinx, say) is kept as the source that the message quotes.
     for message in list(document.findall(nodes.system_message)):
-        message.replace_self(list(message.findall(nodes.literal_block)))
+        message.parent.replace(message, list(message.findall(nodes.literal_block)))
     return document
