@@ -37,9 +37,6 @@ CLUSTER_ARGUMENTS: Final = (
     "--lc-collate=C",
 )
 
-# Without it full text under row-level security is a sequential scan: a function that might leak may not run first.
-LEAKPROOF: Final = "ALTER FUNCTION pg_catalog.ts_match_vq(tsvector, tsquery) LEAKPROOF"
-
 
 class EmbeddedPostgres:
     """The database server of one CLOISTER_HOME."""
@@ -140,8 +137,7 @@ class EmbeddedPostgres:
                     )
                 )
         with psycopg.connect(self.url("admin"), autocommit=True) as admin:
-            for statement in _DATABASE_STATEMENTS:
-                admin.execute(statement)
+            admin.execute((REPOSITORY / "configs" / "postgres" / "database.sql").read_bytes())
 
     def _role_ensure(self, admin: psycopg.Connection, role: DatabaseRole) -> None:
         name = f"cloister_{role}"
@@ -194,21 +190,6 @@ class EmbeddedPostgres:
                 return
             outcomes.append(done.stderr.strip())
         raise ServerFailed("initdb failed:\n" + "\n".join(outcomes))
-
-
-_DATABASE_STATEMENTS: Final = (
-    "create extension if not exists vector",
-    LEAKPROOF,
-    "revoke all on database cloister from public",
-    "grant connect, temporary on database cloister to cloister_owner, cloister_app",
-    "alter schema public owner to cloister_owner",
-    "revoke create on schema public from public",
-    "grant usage on schema public to cloister_app",
-    "alter default privileges for role cloister_owner in schema public "
-    "grant select, insert, update, delete on tables to cloister_app",
-    "alter default privileges for role cloister_owner in schema public "
-    "grant usage, select on sequences to cloister_app",
-)
 
 
 def binary(name: str) -> Path:
