@@ -46,9 +46,14 @@ class StagedFile:
     def place(self) -> Path:
         """Move the bytes to their place; whoever finds them there finds all of them."""
         target = _place(self.root, self.sha256)
+        if target.exists():
+            self.discard()
+            return target
+        folders = (target.parent, target.parent.parent)
+        missing = [folder for folder in folders if not folder.exists()]
         target.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         self.draft.replace(target)
-        for folder in (target.parent, target.parent.parent, self.root):
+        for folder in {target.parent, *(made.parent for made in missing)}:
             _folder_sync(folder)
         return target
 

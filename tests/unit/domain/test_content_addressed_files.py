@@ -53,7 +53,8 @@ class TestBlob:
         sha256, _ = blob_write(io.BytesIO(b"private"))
 
         assert stat.S_IMODE(blob_path(sha256).stat().st_mode) == 0o600
-        assert stat.S_IMODE(blob_path(sha256).parent.stat().st_mode) == 0o700
+        assert stat.S_IMODE(blob_path(sha256).parent.stat().st_mode) & 0o700 == 0o700
+        assert stat.S_IMODE(blob_path(sha256).parents[2].stat().st_mode) == 0o700
 
     def test_written_twice_is_one_file(self):
         first = blob_write(io.BytesIO(b"twice"))
