@@ -32,7 +32,7 @@ from models_local.store import Store
 
 logger = logging.getLogger(__name__)
 
-TICK_S = 2.0
+TICK_S = 5.0
 STARVING_S = 10.0
 """A load that waited this long for memory may take an engine between two batches, not only an idle one."""
 

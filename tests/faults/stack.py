@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
+import json
 import os
 import signal
 import subprocess
@@ -14,6 +15,8 @@ from pathlib import Path
 from typing import Any, TypeVar
 from uuid import UUID
 
+import numpy as np
+import numpy.typing as npt
 from django.contrib.auth import get_user_model
 from django.core.management import call_command
 from django.db import connection
@@ -163,7 +166,7 @@ class Row:
     spans: list[Any]
     language: str
     picture_sha256: str
-    vectors: tuple[tuple[int, str], ...]
+    vectors: dict[int, npt.NDArray[np.float32]] = dataclasses.field(compare=False)
 
 
 def rows_of(document: Document) -> list[Row]:
@@ -175,9 +178,9 @@ def rows_of(document: Document) -> list[Row]:
                 "select segment_id, space_id, embedding::text from segments_embedding where segment_id = any(%s)",
                 [[segment.pk for segment in segments]],
             )
-            vectors: dict[UUID, list[tuple[int, str]]] = {}
+            vectors: dict[UUID, dict[int, npt.NDArray[np.float32]]] = {}
             for segment_id, space_id, text in cursor.fetchall():
-                vectors.setdefault(segment_id, []).append((space_id, text))
+                vectors.setdefault(segment_id, {})[space_id] = np.array(json.loads(text), dtype=np.float32)
     return [
         Row(
             ordinal=segment.ordinal,
@@ -189,7 +192,7 @@ def rows_of(document: Document) -> list[Row]:
             spans=segment.spans,
             language=segment.language,
             picture_sha256=segment.picture_sha256,
-            vectors=tuple(sorted(vectors.get(segment.pk, []))),
+            vectors=vectors.get(segment.pk, {}),
         )
         for segment in segments
     ]

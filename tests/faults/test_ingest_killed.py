@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 
+import numpy as np
 import pytest
 
 from core.access.acting import acting_as_system
@@ -28,6 +29,8 @@ from tests.faults.stack import (
 SAMPLES = REPOSITORY / "configs" / "samples"
 RESUME_S = 60.0
 INGEST_S = 300.0
+HALF_PRECISION_STEP = 2.0**-11
+"""Vectors are stored with half precision; values below 1 are at most this far apart."""
 
 pytestmark = [pytest.mark.faults, pytest.mark.weights, pytest.mark.services]
 
@@ -67,10 +70,19 @@ def resumed(step: Step, attempts: int) -> bool:
     return attempts_of(step) > attempts
 
 
+def check_rows(found: list[Row], wanted: list[Row]) -> None:
+    assert found == wanted
+    for row, other in zip(found, wanted, strict=True):
+        assert row.vectors.keys() == other.vectors.keys()
+        for space, vector in row.vectors.items():
+            # Which texts share a batch differs between runs, and with it the last bit of a matrix product.
+            assert np.abs(vector - other.vectors[space]).max() <= HALF_PRECISION_STEP
+
+
 def check_whole(document: Document, wanted: list[Row], step: Step) -> None:
     document = finished(document, INGEST_S)
     assert document.state == "ready", f"{document.error_code}: {document.error_message}"
-    assert rows_of(document) == wanted
+    check_rows(rows_of(document), wanted)
     assert next(one for one in steps_of(document) if one.pk == step.pk).attempts > 1
     with acting_as_system():
         for segment in Segment.objects.filter(document=document).select_related("part"):
