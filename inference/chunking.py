@@ -27,7 +27,7 @@ LONGEST_PAUSE_S = 2.0
 
 _REMEMBERED_WORDS = 65_536
 _REMEMBERED_CHARS = 64
-_WINDOW_CHARS = 4_096
+_WINDOW_CHARS = 16_384
 _PROBE = "The tide rises 4.2 m; d\u00e9j\u00e0 vu (co-operate), hello_world \u6f6e\u6c50\n\nnext line: 1,234 | x"
 _GAP = "\n"
 _ROW = re.compile(r"[^\n]+")
@@ -67,6 +67,7 @@ class TokenBudget:
     """Counts and splits by the tokens of one tokenizer.
 
     Attributes:
+        tokenizer: Path of the ``tokenizer.json``.
         target: Blocks are merged up to so many tokens.
         hard: No chunk has more.
         adds_up: The tokens of words joined by white space are the sum of the words' tokens.
@@ -74,6 +75,7 @@ class TokenBudget:
 
     def __init__(self, tokenizer: Path, *, target: int = TARGET_TOKENS, hard: int = HARD_TOKENS) -> None:
         """Load ``tokenizer.json`` of the embedding model; special tokens are not counted."""
+        self.tokenizer = tokenizer
         self.target = target
         self.hard = hard
         self._tokenizer = Tokenizer.from_file(str(tokenizer))

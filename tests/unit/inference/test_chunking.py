@@ -62,6 +62,17 @@ def check_spans(chunk: Chunk) -> None:
     assert position == len(chunk.text)
 
 
+class TestTokenBudget:
+    def test_counts_what_the_tokenizer_counts(self, budget: TokenBudget) -> None:
+        chance = random.Random(3)
+        whole = Tokenizer.from_file(str(budget.tokenizer))
+        whole.no_truncation()
+
+        for _ in range(50):
+            text = "".join(chance.choice([*WORDS, " ", "\n", ".", "4,2", "é", "潮", "_", "  "]) for _ in range(80))
+            assert budget.count(text) == len(whole.encode(text, add_special_tokens=False).ids)
+
+
 class TestTextChunks:
     @pytest.mark.parametrize("seed", range(60))
     def test_hold_every_character_once_within_the_budget_at_exact_anchors(self, seed: int, budget: TokenBudget) -> None:
@@ -102,6 +113,18 @@ class TestTextChunks:
                 assert not (seen_text and block.role == "heading"), "a heading begins a chunk"
                 seen_text = seen_text or block.role != "heading"
             assert inside[-1].heading_path == chunk.heading_path
+
+    @pytest.mark.parametrize("separator", [" ", "\n", "\n\n", ""])
+    def test_cut_very_long_blocks_without_losing_a_character(self, separator: str, budget: TokenBudget) -> None:
+        chance = random.Random(1)
+        text = separator.join(chance.choice(WORDS) for _ in range(9_000))
+        block = TextBlock(text=text, anchor=Anchor(start_char=0, end_char=len(text)))
+
+        chunks = text_chunks([block], budget)
+
+        assert "".join("".join(chunk.text.split()) for chunk in chunks) == "".join(text.split())
+        assert all(budget.count(chunk.text) <= budget.hard for chunk in chunks)
+        assert all(text[c.anchor.start_char : c.anchor.end_char] == c.text for c in chunks if len(c.spans) == 1)
 
     def test_keep_a_heading_with_its_first_paragraph(self, budget: TokenBudget) -> None:
         blocks = [

@@ -130,6 +130,9 @@ class TestRestructuredText:
         assert "Mind the gap." in parsed.extraction.text
         assert "Kept content." in parsed.extraction.text
 
+    def test_keeps_the_text_of_unknown_roles(self, read, written):
+        assert "the mole" in read(written("a.rst", "See :ref:`the mole` and |nothing|.\n")).extraction.text
+
     def test_inserts_no_file_and_no_raw_markup(self, read, written, tmp_path):
         (tmp_path / "secret.txt").write_text("the secret")
         source = f"Quay\n====\n\nText.\n\n.. include:: {tmp_path}/secret.txt\n\n.. raw:: html\n\n   <b>rawness</b>\n"
