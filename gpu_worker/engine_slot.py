@@ -41,14 +41,14 @@ class EngineRequest:
         self.on_delta = on_delta
         self.taken = 0
         self.done: asyncio.Future[tuple[Item, ...]] = asyncio.get_running_loop().create_future()
-        self._results: list[Item | None] = [None] * len(items)
+        self._results: dict[int, Item] = {}
         self._running: asyncio.Task[None] | None = None
 
     def accept(self, index: int, result: Item) -> None:
         """Take the result of one item; the last one completes the request."""
         self._results[index] = result
-        if not self.done.done() and all(found is not None for found in self._results):
-            self.done.set_result(tuple(found for found in self._results if found is not None))
+        if len(self._results) == len(self.items) and not self.done.done():
+            self.done.set_result(tuple(self._results[position] for position in range(len(self.items))))
 
     def finish(self) -> None:
         """Complete a stream."""

@@ -31,7 +31,6 @@ class Heartbeat(AbstractContextManager["Heartbeat"]):
 
     def __init__(self, step: Step) -> None:
         assert step.lease_token is not None
-        self.is_lost = False
         self._step_id = step.pk
         self._token = step.lease_token
         self._ended = threading.Event()
@@ -56,7 +55,8 @@ class Heartbeat(AbstractContextManager["Heartbeat"]):
                     logger.warning("the database did not take a heartbeat; the next one follows", exc_info=True)
                     continue
                 if not alive:
-                    self.is_lost = True
+                    # The work goes on to its next write, which the token refuses.
+                    logger.info("the lease of step %s is lost", self._step_id)
                     return
         finally:
             connections.close_all()
