@@ -24,6 +24,8 @@ ORIENTATION_SHORT_PX = 256
 ORIENTATION_CROP_PX = 224
 LONGEST_ASPECT = 6.0
 """A strip longer than this is a line, not a page: the orientation model sees too little of it."""
+SHORTEST_PX = 64
+LARGEST_ASPECT = 4.0
 POOR_CONFIDENCE = 0.8
 MEAN_RGB = (0.485, 0.456, 0.406)
 STD_RGB = (0.229, 0.224, 0.225)
@@ -142,11 +144,14 @@ class RapidOcrRecognizer:
         return (4 - int(np.argmax(scores[0]))) % 4
 
     def _read_turned(self, image: RgbImage, turns: int) -> _Attempt:
-        bgr = np.ascontiguousarray(_turned(image, turns)[:, :, ::-1])
-        found: Any = self._reader(bgr)
+        turned = _turned(image, turns)
+        framed, left_px, top_px = _framed(turned)
+        found: Any = self._reader(np.ascontiguousarray(framed[:, :, ::-1]))
         if found.boxes is None:
             return _Attempt(turns, np.zeros((0, 4, 2)), (), ())
-        return _Attempt(turns, np.asarray(found.boxes, np.float64), tuple(found.txts), tuple(map(float, found.scores)))
+        quads = np.asarray(found.boxes, np.float64) - (left_px, top_px)
+        inside = quads.clip((0, 0), (turned.shape[1], turned.shape[0]))
+        return _Attempt(turns, inside, tuple(found.txts), tuple(map(float, found.scores)))
 
 
 def _check(index: int, image: RgbImage) -> None:
@@ -189,6 +194,23 @@ def _orientation_input(image: RgbImage) -> npt.NDArray[np.float32]:
 def _turned(image: RgbImage, turns: int) -> RgbImage:
     """Turn clockwise by quarter turns."""
     return np.rot90(image, -turns)
+
+
+def _framed(image: RgbImage) -> tuple[RgbImage, int, int]:
+    """Put a margin of its own background around a strip; returns the picture, and the margin's width and height.
+
+    The detector scales the shorter side up to 736 pixels: a strip of 3 by 900 would become 736 by 220,000.
+    """
+    height_px, width_px = image.shape[:2]
+    wanted_px = max(SHORTEST_PX, round(max(height_px, width_px) / LARGEST_ASPECT))
+    left_px, top_px = (max(0, wanted_px - side + 1) // 2 for side in (width_px, height_px))
+    if not left_px and not top_px:
+        return image, 0, 0
+    background = tuple(np.median(image.reshape(-1, 3), axis=0).tolist())
+    framed = cv2.copyMakeBorder(
+        np.ascontiguousarray(image), top_px, top_px, left_px, left_px, cv2.BORDER_CONSTANT, value=background
+    )
+    return np.asarray(framed, dtype=np.uint8), left_px, top_px
 
 
 def _turned_back(box: Box, turns: int) -> Box:
