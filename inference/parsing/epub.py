@@ -21,6 +21,7 @@ _CONTAINER: Final = "{urn:oasis:names:tc:opendocument:xmlns:container}"
 _OPF: Final = "{http://www.idpf.org/2007/opf}"
 _DC_TITLE: Final = "{http://purl.org/dc/elements/1.1/}title"
 _CIPHER_REFERENCE: Final = "{http://www.w3.org/2001/04/xmlenc#}CipherReference"
+_UNTITLED: Final = frozenset({"", "unknown", "unknown title", "untitled"})
 _PAGES: Final = frozenset({"application/xhtml+xml", "text/html"})
 
 
@@ -76,7 +77,8 @@ def _opf(package: zipfile.ZipFile, name: str) -> tuple[str, Any]:
 
 def _title(root: Any) -> str | None:
     title = next(root.iter(_DC_TITLE), None)
-    return flat(title.text or "") or None if title is not None else None
+    text = flat(title.text or "") if title is not None else ""
+    return None if text.lower() in _UNTITLED else text
 
 
 def _chapters(opf: str, root: Any) -> list[str]:

@@ -11,6 +11,8 @@ import tempfile
 from pathlib import Path
 from typing import Final
 
+import psutil
+
 from inference.errors import DamagedFile, LimitExceeded, UnsupportedFormat
 from inference.parsing import office_docx, office_pptx, office_xlsx
 from inference.parsing.base import Parsed, Parser, ParseRequest
@@ -33,6 +35,7 @@ _USUAL_PLACES: Final = (
     "/Applications/LibreOffice.app/Contents/MacOS/soffice",
 )
 CONVERSION_LIMIT_S: Final = 180
+_ENDING_S: Final = 5
 
 
 def probe(path: Path, hint: str) -> SourceInfo:
@@ -90,15 +93,31 @@ def _converted(path: Path, old: str, modern: str, folder: Path) -> Path:
         "TMPDIR": str(folder),
     }
     try:
-        done = subprocess.run(
-            command, env=environment, cwd=folder, capture_output=True, timeout=CONVERSION_LIMIT_S, check=False
-        )
+        told = _run(command, environment, folder)
     except subprocess.TimeoutExpired as error:
         raise LimitExceeded(
             f"LibreOffice did not convert '{path.name}' within {CONVERSION_LIMIT_S} s; save it as .{modern}"
         ) from error
     target = folder / "out" / f"source.{modern}"
     if not target.is_file():
-        reason = (done.stderr or done.stdout).decode("utf-8", "replace").strip()[-300:]
+        reason = told.decode("utf-8", "replace").strip()[-300:]
         raise DamagedFile(f"LibreOffice could not convert '{path.name}': {reason or 'it gave no reason'}")
     return target
+
+
+def _run(command: list[str], environment: dict[str, str], folder: Path) -> bytes:
+    with subprocess.Popen(
+        command, env=environment, cwd=folder, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT
+    ) as process:
+        try:
+            told, _ = process.communicate(timeout=CONVERSION_LIMIT_S)
+        except subprocess.TimeoutExpired:
+            # The command is a script that starts the office program: both must end. They stay in this process's
+            # group, which the sandbox ends as a whole.
+            started = psutil.Process(process.pid).children(recursive=True)
+            for one in started:
+                one.kill()
+            process.kill()
+            psutil.wait_procs(started, timeout=_ENDING_S)
+            raise
+    return told

@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 
 import docx
+import psutil
 import pytest
 
 from inference.errors import DamagedFile, EmptyInput, LimitExceeded, UnsupportedFormat
@@ -63,12 +64,21 @@ class TestLegacy:
         with pytest.raises(DamagedFile, match=r"'old\.doc': source file could not be loaded"):
             read(old_file)
 
-    def test_a_conversion_that_never_ends_is_stopped(self, old_file, converter, monkeypatch, read):
-        converter("time.sleep(60)")
-        monkeypatch.setattr(legacy, "CONVERSION_LIMIT_S", 1)
+    def test_a_conversion_that_never_ends_is_stopped_with_all_it_started(
+        self, old_file, converter, monkeypatch, tmp_path, read
+    ):
+        note = tmp_path / "pid"
+        converter(
+            "import subprocess\ninner = subprocess.Popen([sys.executable, '-c', 'import time; time.sleep(600)'])\n"
+            f"pathlib.Path({str(note)!r}).write_text(str(inner.pid))\ntime.sleep(600)"
+        )
+        monkeypatch.setattr(legacy, "CONVERSION_LIMIT_S", 3)
 
-        with pytest.raises(LimitExceeded, match="within 1 s"):
+        with pytest.raises(LimitExceeded, match="within 3 s"):
             read(old_file)
+
+        inner = int(note.read_text())
+        assert not psutil.pid_exists(inner) or psutil.Process(inner).status() == psutil.STATUS_ZOMBIE
 
     def test_leaves_nothing_behind(self, old_file, converter, monkeypatch, tmp_path, read):
         folder = tmp_path / "temporary"
