@@ -22,8 +22,8 @@ _SETTLE_WITHIN_S = 2.0
 _SMALL = (96, 54)
 # A cell has changed when its grey differs by this much; a scene, when this share of cells has.
 _CELL_DIFFERS = 12
-_SCENE_CHANGED = 0.015
-_STILL = 0.01
+_SCENE_CHANGED = 0.006
+_STILL = 0.004
 # Where everything moves all the time, a new scene stands out from that movement.
 _TIMES_MOVEMENT = 3.0
 _SCENE_CHANGED_AT_MOST = 0.5

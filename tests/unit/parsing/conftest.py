@@ -17,6 +17,7 @@ from inference.parsing.registry import canonical_extension, parser_for_extension
 def check_promises(parsed: Parsed) -> None:
     extraction = parsed.extraction
     named = [picture.artefact for picture in extraction.pictures] + [name for _, name in extraction.attachments]
+    named += [extraction.audio_artefact] if extraction.audio_artefact is not None else []
     assert sorted(named) == sorted(parsed.artefacts)
     for block in extraction.blocks:
         assert block.text
