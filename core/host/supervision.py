@@ -116,14 +116,13 @@ class Supervisor:
     def orphans_stop(self) -> list[str]:
         """End the processes that a dead supervisord of this home left running; children end with their parents."""
         roots = self.orphans()
-        found = {process.pid: process for root in roots for process in (root, *_children(root))}
         names = [f"{_label(root)} ({root.pid})" for root in roots]
-        for root in roots:
-            _signal(root, signal.SIGINT if self._serves(root, "postgres") else signal.SIGTERM)
-        _, alive = psutil.wait_procs(found.values(), timeout=ORPHAN_S)
-        for process in alive:
-            _signal(process, signal.SIGKILL)
-        psutil.wait_procs(alive, timeout=ORPHAN_S)
+        postgres = [root for root in roots if self._serves(root, "postgres")]
+        broker = [root for root in roots if self._serves(root, "broker")]
+        # A worker that has lost its broker would first try to find it again.
+        _end([root for root in roots if root not in postgres and root not in broker], signal.SIGTERM)
+        _end(broker, signal.SIGTERM)
+        _end(postgres, signal.SIGINT)
         return names
 
     def orphans(self) -> list[psutil.Process]:
@@ -259,6 +258,16 @@ def _label(process: psutil.Process) -> str:
         return str(process.environ().get("SUPERVISOR_PROCESS_NAME") or process.name())
     except (psutil.Error, OSError):
         return "ended"
+
+
+def _end(roots: Sequence[psutil.Process], how: signal.Signals) -> None:
+    family = {process.pid: process for root in roots for process in (root, *_children(root))}
+    for root in roots:
+        _signal(root, how)
+    _, alive = psutil.wait_procs(family.values(), timeout=ORPHAN_S)
+    for process in alive:
+        _signal(process, signal.SIGKILL)
+    psutil.wait_procs(alive, timeout=ORPHAN_S)
 
 
 def _signal(process: psutil.Process, how: signal.Signals) -> None:

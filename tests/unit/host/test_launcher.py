@@ -1,8 +1,10 @@
 from __future__ import annotations
 
 import importlib.util
+import re
 import subprocess
 import sys
+import tomllib
 from importlib.machinery import SourceFileLoader
 from pathlib import Path
 from types import ModuleType
@@ -95,6 +97,14 @@ class TestLists:
         assert len(entries) == len(launcher.locked_names(text))
         assert all("--hash=sha256:" in entry for entry in entries)
         assert not any(word in text for word in ("://", "+cpu", "nvidia", "\ntorch==", "llama-cpp-python"))
+
+    def test_hold_every_library_that_the_project_asks_for(self, launcher: ModuleType) -> None:
+        project = tomllib.loads((REPOSITORY / "pyproject.toml").read_text())["project"]
+        asked = [*project["dependencies"], *project["optional-dependencies"]["dev"]]
+        names = {re.split(r"[^A-Za-z0-9._-]", line, maxsplit=1)[0].lower().replace("_", "-") for line in asked}
+        locked = set(launcher.locked_names((REPOSITORY / "configs" / "locks" / "test.txt").read_text()))
+
+        assert names - locked == {"torch", "torchvision", "llama-cpp-python"}
 
     def test_agree_on_every_version(self) -> None:
         def versions(name: str) -> set[str]:
