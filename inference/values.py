@@ -310,9 +310,15 @@ class VoiceRequest:
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class VoiceVectors:
-    """One unit vector per span, shape (spans, dimensions); a row of zeros where the span is too short to tell."""
+    """One unit vector per span, shape (spans, dimensions); a row of zeros where the span is too short to tell.
+
+    Attributes:
+        vectors: As above.
+        lengths_s: How long each span is, shape (spans,): vectors of longer spans scatter less. None when not known.
+    """
 
     vectors: Vectors
+    lengths_s: Vectors | None = None
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)

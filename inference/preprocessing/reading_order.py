@@ -14,6 +14,8 @@ COLUMN_LINES = 4
 """A column has at least so many lines; fewer are cells of a table or a pair of labels."""
 MOST_CROSSING = 0.6
 """Part of the lines that may cross a gap between columns."""
+PROSE_LETTERS = 15
+"""The median line of a column of prose has at least so many letters; one of a script without spaces counts twice."""
 ROW_OVERLAP = 0.5
 """Lines share a row when they overlap by this part of the lower one's height."""
 
@@ -22,7 +24,7 @@ ROW_OVERLAP = 0.5
 class _Line:
     index: int
     box: Box
-    words: int
+    letters: int
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -38,8 +40,12 @@ def reading_order(lines: Sequence[TextLine]) -> list[int]:
     the other. Where the two sides of a gap have rows at the same heights throughout, they are cells of a table and
     stay rows.
     """
-    placed = [_Line(index, line.box, len(line.text.split())) for index, line in enumerate(lines)]
+    placed = [_Line(index, line.box, _letters(line.text)) for index, line in enumerate(lines)]
     return [line.index for line in _ordered(placed)]
+
+
+def _letters(text: str) -> int:
+    return sum(1 + (letter >= "\u2e80") for letter in text)
 
 
 def _rows(lines: Sequence[_Line]) -> list[list[_Line]]:
@@ -127,9 +133,8 @@ def _is_table(left: Sequence[_Line], right: Sequence[_Line]) -> bool:
 
 
 def _filled(lines: Sequence[_Line]) -> float:
-    """Return how much of its column's width the median line fills; prose fills nearly all, cells do not."""
-    x0, x1 = min(line.box.x0 for line in lines), max(line.box.x1 for line in lines)
-    words = statistics.median(line.words for line in lines)
-    if words <= 2:
+    """Return how wide the median line is beside the widest; prose comes near 1, and its lines are not short."""
+    if statistics.median(line.letters for line in lines) < PROSE_LETTERS:
         return 0.0
-    return statistics.median(line.box.x1 - line.box.x0 for line in lines) / max(x1 - x0, 1e-6)
+    widths = [line.box.x1 - line.box.x0 for line in lines]
+    return statistics.median(widths) / max(*widths, 1e-6)

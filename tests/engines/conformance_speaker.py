@@ -47,7 +47,9 @@ class SpeakerConformance:
 
     def test_numbers_speakers_by_first_appearance(self, engine, conversation):
         (voices,) = engine.embed_voices([conversation])
-        reversed_voices = VoiceVectors(vectors=voices.vectors[[1, 0, 3, 2]])
+        swapped = [1, 0, 3, 2]
+        lengths_s = None if voices.lengths_s is None else voices.lengths_s[swapped]
+        reversed_voices = VoiceVectors(vectors=voices.vectors[swapped], lengths_s=lengths_s)
 
         assert [tuple(labels) for labels in engine.cluster_voices([voices, reversed_voices])] == [(0, 1, 0, 1)] * 2
 

@@ -1,0 +1,87 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+
+from inference.preprocessing import mel
+from inference.preprocessing.speech_window import WINDOW_SAMPLES, speech_windows
+from inference.preprocessing.utterance import LONGEST_S, utterances_split
+from inference.values import SAMPLE_RATE_HZ, Word
+
+
+def words(*entries):
+    return [Word(text=text, start_s=start_s, end_s=end_s, probability=0.9) for text, start_s, end_s in entries]
+
+
+class TestSpeechWindows:
+    def test_put_stretches_end_to_end_and_map_times_back(self):
+        waveform = np.arange(10 * SAMPLE_RATE_HZ, dtype=np.float32)
+
+        (window,) = speech_windows(waveform, [(16_000, 32_000), (96_000, 112_000)])
+
+        assert len(window.sound) == 32_000
+        assert window.original_span(0.25, 0.5) == (1.25, 1.5)
+        assert window.original_span(1.25, 1.5) == (6.25, 6.5)
+
+    def test_keep_a_word_inside_the_stretch_of_its_middle(self):
+        (window,) = speech_windows(np.zeros(160_000, np.float32), [(16_000, 32_000), (96_000, 112_000)])
+
+        assert window.original_span(0.8, 1.1) == (1.8, 2.0)
+
+    def test_never_exceed_the_window_and_lose_no_sample(self):
+        waveform = np.arange(3 * WINDOW_SAMPLES, dtype=np.float32)
+        stretches = [(0, 10), (20, 20 + WINDOW_SAMPLES), (2 * WINDOW_SAMPLES, 3 * WINDOW_SAMPLES)]
+
+        windows = speech_windows(waveform, stretches)
+
+        assert max(len(window.sound) for window in windows) <= WINDOW_SAMPLES
+        expected = np.concatenate([waveform[first:end] for first, end in stretches])
+        assert np.array_equal(np.concatenate([window.sound for window in windows]), expected)
+
+    def test_of_silence_are_none(self):
+        assert speech_windows(np.zeros(1000, np.float32), []) == []
+
+
+class TestUtterancesSplit:
+    def test_parts_at_pauses_and_at_sentence_ends(self):
+        spoken = words(("Yes.", 0, 0.4), ("We", 0.5, 0.6), ("met", 0.6, 0.9), ("again", 2.0, 2.4))
+
+        assert [u.text for u in utterances_split(spoken, "en")] == ["Yes.", "We met", "again"]
+
+    def test_keeps_abbreviations_and_decimals_together(self):
+        spoken = words(("Dr.", 0, 0.3), ("Weir", 0.3, 0.6), ("paid", 0.6, 0.9), ("3.", 0.9, 1.0), ("euros", 1.0, 1.4))
+
+        assert [u.text for u in utterances_split(spoken, "en")] == ["Dr. Weir paid 3. euros"]
+
+    def test_joins_scripts_without_spaces_without_spaces(self):
+        assert utterances_split(words(("今日", 0, 0.4), ("は", 0.4, 0.5)), "ja")[0].text == "今日は"
+
+    def test_ends_an_utterance_that_gets_too_long(self):
+        spoken = words(*((f"w{n}", n * 0.5, n * 0.5 + 0.4) for n in range(100)))
+
+        found = utterances_split(spoken, "en")
+
+        assert max(u.end_s - u.start_s for u in found) <= LONGEST_S
+        assert sum(len(u.words) for u in found) == 100
+
+
+class TestMelPower:
+    def test_puts_a_tone_into_the_filter_around_it(self):
+        times_s = torch.arange(SAMPLE_RATE_HZ) / SAMPLE_RATE_HZ
+        centres_hz = mel.mel_filters() @ np.linspace(0, 8000, 201) / mel.mel_filters().sum(axis=1)
+
+        for channel in (8, 20, 35):
+            power = mel.mel_power(torch.sin(2 * torch.pi * float(centres_hz[channel]) * times_s))
+            assert power.shape == (101, mel.CHANNELS)
+            assert int(power[50].argmax()) == channel
+
+    def test_grows_with_the_square_of_the_amplitude(self):
+        sound = torch.randn(SAMPLE_RATE_HZ, generator=torch.Generator().manual_seed(0))
+
+        assert torch.allclose(mel.mel_power(2 * sound), 4 * mel.mel_power(sound), rtol=1e-3)
+
+    def test_has_filters_of_equal_area(self):
+        widths_hz = SAMPLE_RATE_HZ / 2 / 200
+
+        assert mel.mel_filters()[15:].sum(axis=1) * widths_hz == pytest.approx(1.0, abs=0.05)
