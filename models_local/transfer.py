@@ -61,7 +61,7 @@ def model_import(store: Store, archive: Path, *, progress: Progress = silent) ->
             if store.present(model.name):
                 store.verify(model.name, progress)
                 return model.name
-            with store.arriving(model, progress) as folder:
+            with store.changing(), store.arriving(model, progress) as folder:
                 _tar_read(model, tar, archive, folder)
     except tarfile.TarError as error:
         raise DigestMismatch(f"{archive.name} is not an exported model: {error}") from error

@@ -143,7 +143,7 @@ def report_pdf() -> None:
         Paragraph("Inspection of the cranes", heading),
         table,
         Spacer(1, 4 * mm),
-        Paragraph("Table 1: The cranes of the harbour with their safe load and the day of the last inspection.", body),
+        Paragraph("Table 1: All cranes of the harbour.", body),
     ]
     document.build(story)
 
@@ -308,6 +308,7 @@ def house_rules_docx() -> None:
     document.add_heading("Kitchen", 1)
     document.add_paragraph("The kitchen is free for all guests; whoever cooks also washes up.", style="List Bullet")
     document.add_paragraph("Fish may be cleaned only in the yard.", style="List Bullet")
+    document.core_properties.author = "Guest house"
     document.save(HERE / "house-rules.docx")
 
 
@@ -347,6 +348,7 @@ def training_pptx() -> None:
         page.placeholders[1].text = "\n".join(points)
     box = show.slides[0].shapes.add_textbox(Inches(1), Inches(6), Inches(6), Inches(0.6))
     box.text_frame.text = "Training department, edition 5"
+    show.core_properties.author = show.core_properties.last_modified_by = "Training department"
     show.save(HERE / "training.pptx")
 
 
@@ -379,7 +381,7 @@ def audit_eml() -> None:
     message = email.message.EmailMessage(policy=email.policy.SMTP)
     message["From"] = "Audit office <audit@harbour.example>"
     message["To"] = "Works department <works@harbour.example>"
-    message["Subject"] = "Audit of the fuel depot"
+    message["Subject"] = "Announcement"
     message["Date"] = datetime.datetime(2022, 8, 29, 9, 15, tzinfo=datetime.UTC)
     message["Message-ID"] = "<fuel-audit@harbour.example>"
     message.set_content(

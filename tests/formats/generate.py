@@ -127,6 +127,7 @@ def pptx_python(sample: Sample, target: Path) -> None:
         page = show.slides.add_slide(show.slide_layouts[1])
         page.shapes.title.text = title
         page.placeholders[1].text = text
+    show.core_properties.last_modified_by = ""
     show.save(target)
 
 

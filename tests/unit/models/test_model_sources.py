@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING
 
 import pytest
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
 
 
 def leftovers(shelf: Shelf) -> list[str]:
-    return sorted(path.name for path in shelf.root.iterdir()) if shelf.root.is_dir() else []
+    return sorted(path.name for path in shelf.root.iterdir() if path.name != ".lock") if shelf.root.is_dir() else []
 
 
 class TestPull:
@@ -70,6 +71,22 @@ class TestPull:
             shelf.pull("joined")
 
         assert stranger.read_text() == "mine"
+        assert leftovers(shelf) == ["joined"]
+
+    def test_clears_what_a_killed_pull_left_behind(self, shelf: Shelf) -> None:
+        stale = shelf.root / ".arriving-killed" / "joined" / "model.bin"
+        stale.parent.mkdir(parents=True)
+        stale.write_bytes(b"half")
+
+        shelf.pull("joined")
+
+        assert leftovers(shelf) == ["joined"]
+
+    def test_lets_two_processes_want_the_same_model(self, shelf: Shelf) -> None:
+        with ThreadPoolExecutor(2) as pool:
+            fetched = list(pool.map(shelf.pull, ["joined", "joined"]))
+
+        assert sorted(fetched) == [False, True]
         assert leftovers(shelf) == ["joined"]
 
     def test_reports_progress_up_to_the_whole_size(self, shelf: Shelf) -> None:
