@@ -5,8 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from core.cli.lanes import LANES, Lane
-from core.settings.env import REPOSITORY
+from core.cli.lanes import Lane
 
 PASSING = "def test_passes():\n    assert True\n"
 
@@ -56,5 +55,8 @@ class TestLane:
 
         assert (result.state, result.reason) == ("not run", "x is missing: get x")
 
-    def test_has_a_folder_in_the_repository(self) -> None:
-        assert all((REPOSITORY / lane.folder).is_dir() for lane in LANES if lane.folder)
+    def test_fails_when_its_folder_is_missing(self, folder: Path) -> None:
+        with (folder / "output.txt").open("w") as output:
+            result = Lane(name="tried", folder=str(folder / "nowhere")).run(output)
+
+        assert (result.state, result.failed) == ("failed", 1)
