@@ -60,7 +60,10 @@ class SpeechConformance:
 
         here, there = engine.transcribe([sounds[0], later])
 
-        assert there.utterances[0].start_s == pytest.approx(here.utterances[0].start_s + 3.0, abs=0.35)
+        # The first word may begin inside the margin that voice activity detection keeps before speech.
+        starts = [[word.start_s for word in words_of(transcript)] for transcript in (here, there)]
+        assert len(starts[0]) == len(starts[1])
+        assert np.median(np.subtract(starts[1], starts[0])) == pytest.approx(3.0, abs=0.15)
 
     def test_splits_utterances_at_a_pause(self, engine, sounds):
         pause = np.zeros(2 * SAMPLE_RATE_HZ, np.float32)
