@@ -24,6 +24,7 @@ _UNKNOWN = "unknown"
 # On 25 photographs that the classifier was not trained for, every label at or above 0.55 was true; the margin is ours.
 _LABEL_CONFIDENCE = 0.6
 _GROUP_CONFIDENCE = 0.6
+_MEMBER_CONFIDENCE = 0.35
 # 57 of 60 rendered bar charts were counted rightly, 3 were passed over, and none of 84 other charts had bars.
 _BARS_CONFIDENCE = 0.95
 _LINE_CONFIDENCE = 0.6
@@ -105,7 +106,8 @@ def _content_fact(logits: Logits, synonyms: Sequence[Sequence[str]], *, known: b
         # The wider word is true as well, and is what people search for.
         value = f"{name} ({group})" if best in GROUPS[group] and group.lower() not in name.lower() else name
         return PictureFact(name="content", value=value, confidence=float(shares[best]))
-    if known and groups[group] >= _GROUP_CONFIDENCE:
+    # The sum over many classes is high for noise as well: one member has to stand out.
+    if known and groups[group] >= _GROUP_CONFIDENCE and best in GROUPS[group] and shares[best] >= _MEMBER_CONFIDENCE:
         return PictureFact(name="content", value=group, confidence=groups[group])
     return PictureFact(name="content", value=_UNKNOWN, confidence=0.0)
 

@@ -24,6 +24,7 @@ _ALIGNED_SHARE = 0.012
 _BREADTH_TOLERANCE = 0.12
 _PITCH_TOLERANCE = 0.15
 _FREE_END_PX = 3
+_AXIS_PX = 6
 _LEAST_BARS = 3
 _MOST_COLOURS = 16
 
@@ -197,7 +198,14 @@ def _solid_boxes(pixels: RgbImage, ground: npt.NDArray[np.bool_]) -> list[tuple[
 def _ends_free(bar: _Bar, ground: npt.NDArray[np.bool_]) -> bool:
     # An upright bar ends above its base, a lying one right of it; ground is transposed for the latter.
     step = -_FREE_END_PX - 1 if bar.end < bar.base else _FREE_END_PX
-    line = bar.end + step
+    if not _is_ground(ground, bar.end + step, bar):
+        return False
+    # Below the base lies the axis line, then ground; a piece of a stack stands on another piece.
+    base_line = bar.base + (_AXIS_PX if step < 0 else -_AXIS_PX)
+    return not 0 <= base_line < len(ground) or _is_ground(ground, base_line, bar)
+
+
+def _is_ground(ground: npt.NDArray[np.bool_], line: int, bar: _Bar) -> bool:
     return 0 <= line < len(ground) and bool(ground[line, bar.start : bar.stop].mean() >= 0.5)
 
 
