@@ -14,6 +14,7 @@ from psycopg import sql
 from pytest_django import DjangoDbBlocker
 
 from core.host.broker import EmbeddedBroker
+from core.host.paths import socket_directory
 from core.host.postgres import EmbeddedPostgres
 from core.settings.env import env
 from core.settings.test import TEST_HOME_PREFIX
@@ -83,7 +84,8 @@ def _tables_empty(owner: psycopg.Connection) -> None:
 
 
 def pytest_sessionfinish(session: pytest.Session) -> None:
-    """Remove the temporary home that core.settings.test made for this process."""
+    """Remove the temporary home that core.settings.test made for this process, and its sockets."""
     home = env().home_path
     if home.name.startswith(TEST_HOME_PREFIX) and not hasattr(session.config, "workerinput"):
-        shutil.rmtree(home, ignore_errors=True)
+        shutil.rmtree(socket_directory(home))
+        shutil.rmtree(home)
