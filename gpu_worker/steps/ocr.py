@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import dataclasses
+from collections.abc import Sequence
+
 from core.jobs.service import StepPlan
 from gpu_worker.context import StepContext, StepOutcome
 from gpu_worker.material import Material, picture_load, value_store
@@ -9,6 +12,9 @@ from gpu_worker.steps import stages
 from inference.values import LayoutRegion, PageReading, RgbImage
 
 PICTURES_PER_STEP = 4
+LETTERS_MIN = 3
+"""A letter or two in a whole picture is an eye or a button that looks like one."""
+
 LAYOUT_LINES_MIN = 6
 """Fewer lines have no layout worth finding."""
 
@@ -32,7 +38,7 @@ def ocr(context: StepContext) -> StepOutcome:
     keys = sorted(context.parameters["pictures"])
     images = [picture_load(context.parameters["pictures"][key]) for key in keys]
     with context.engines.lease(role="ocr") as engine:
-        readings = engine.read(images)
+        readings = [_trusted(reading) for reading in engine.read(images)]
     regions = _regions(context, images, readings)
     found = {
         key: (reading, list(regions.get(index, ())))
@@ -41,8 +47,14 @@ def ocr(context: StepContext) -> StepOutcome:
     return StepOutcome(result={"readings": value_store(context.step, found), "pictures": len(keys)})
 
 
-def _regions(context: StepContext, images: list[RgbImage], readings: object) -> dict[int, tuple[LayoutRegion, ...]]:
-    assert isinstance(readings, list)
+def _trusted(reading: PageReading) -> PageReading:
+    letters = sum(character.isalnum() for line in reading.lines for character in line.text)
+    return reading if letters >= LETTERS_MIN else dataclasses.replace(reading, lines=())
+
+
+def _regions(
+    context: StepContext, images: list[RgbImage], readings: Sequence[PageReading]
+) -> dict[int, tuple[LayoutRegion, ...]]:
     pages = [index for index, reading in enumerate(readings) if _is_upright_page(reading)]
     if not pages:
         return {}
