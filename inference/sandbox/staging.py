@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import dataclasses
 import fcntl
+import functools
 import os
 import shutil
 import tempfile
+import weakref
 from pathlib import Path
 
 
@@ -46,6 +48,18 @@ def staging_sweep(parent_folder: Path | None = None) -> int:
     return removed
 
 
+@functools.cache
+def _sweep_once(parent_folder: Path | None) -> None:
+    staging_sweep(parent_folder)
+
+
+def _remove(roots: list[Path], locks: list[int]) -> None:
+    for root in roots:
+        shutil.rmtree(root, ignore_errors=True)
+    for lock in locks:
+        os.close(lock)
+
+
 class Staging:
     """Hands files to a child one at a time, by a hard link where possible, else by a copy.
 
@@ -56,6 +70,10 @@ class Staging:
         """Make the folders (0700); ``input`` inside ``parent_folder`` where one is given."""
         self._locks: list[int] = []
         self._roots: list[Path] = []
+        # Also at the end of the process; what a killed one leaves is swept by the next.
+        self.remove = weakref.finalize(self, _remove, self._roots, self._locks)
+        for parent in {None, parent_folder}:
+            _sweep_once(parent)
         # The work folder is always in the temporary folder: programs put sockets there, whose paths are short.
         short = self._folder(None)
         beside = short if parent_folder is None else self._folder(parent_folder)
@@ -105,22 +123,18 @@ class Staging:
             stream.seek(max(0, self.log.stat().st_size - length))
             return stream.read().decode(errors="replace")
 
-    def remove(self) -> None:
-        """Remove the folders."""
-        for root in self._roots:
-            shutil.rmtree(root, ignore_errors=True)
-        for lock in self._locks:
-            os.close(lock)
-        self._roots, self._locks = [], []
-
     def _folder(self, parent: Path | None) -> Path:
-        folder = Path(tempfile.mkdtemp(prefix=_PREFIX, dir=parent)).resolve()
-        # Held while this object lives: staging_sweep leaves locked folders alone.
-        lock = os.open(folder, os.O_RDONLY | os.O_CLOEXEC)
-        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        self._roots.append(folder)
-        self._locks.append(lock)
-        return folder
+        while True:
+            folder = Path(tempfile.mkdtemp(prefix=_PREFIX, dir=parent)).resolve()
+            # Held while this object lives: staging_sweep leaves locked folders alone.
+            lock = os.open(folder, os.O_RDONLY | os.O_CLOEXEC)
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            if folder.exists():
+                self._roots.append(folder)
+                self._locks.append(lock)
+                return folder
+            # Another process's sweep came between.
+            os.close(lock)
 
     @staticmethod
     def _clear(folder: Path) -> None:
