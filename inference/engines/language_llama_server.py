@@ -37,13 +37,16 @@ class LlamaServerModel:
     Prompts and answers go through the server's in-process handlers. Tokenizing and the chat template are only offered
     over HTTP, so the server listens on a unix socket in a folder of mode 0700.
 
-    Flash attention is off: with it the rounding depends on what else is in the batch and in the prompt cache, and the
-    same request gave another text in 3 of 8 cases; without it in none, at the same speed.
+    The same request must give the same text, so two things are off that make the rounding depend on what came before or
+    runs beside it. Flash attention: with it 3 of 8 greedy answers changed with a cached prompt. The prompt cache: even
+    without flash attention a drawn answer (temperature 1) changed once its prompt was cached.
 
     Options:
         context_tokens: Window of each sequence.
         slots: Sequences generated at the same time; further requests wait.
-        prompt_cache_mib: Memory for prompts whose slot was taken by another request.
+        prompt_cache: Keep the prompts of former requests: a repeated beginning is not computed again, but an answer
+            may then differ from the first one.
+        prompt_cache_mib: Memory for cached prompts whose slot was taken by another request.
     """
 
     recipe_version = "1"
@@ -56,12 +59,16 @@ class LlamaServerModel:
         device: str = "cpu",
         options: Mapping[str, Any] | None = None,
     ) -> None:
-        chosen = {"context_tokens": 2048, "slots": 4, "prompt_cache_mib": 256} | dict(options or {})
+        chosen = {"context_tokens": 2048, "slots": 4, "prompt_cache": False, "prompt_cache_mib": 256} | dict(
+            options or {}
+        )
         self.context_tokens = int(chosen.pop("context_tokens"))
+        self._prompt_cache = bool(chosen.pop("prompt_cache"))
         slots, prompt_cache_mib = int(chosen.pop("slots")), int(chosen.pop("prompt_cache_mib"))
         if chosen:
             raise InputRejected(
-                f"{_NAME} does not know the options {sorted(chosen)}; it knows context_tokens, slots, prompt_cache_mib"
+                f"{_NAME} does not know the options {sorted(chosen)}; it knows context_tokens, slots,"
+                " prompt_cache and prompt_cache_mib"
             )
         folder = Path(tempfile.mkdtemp(prefix="cloister-llama-"))
         self._remove_folder = weakref.finalize(self, shutil.rmtree, folder, ignore_errors=True)
@@ -73,7 +80,7 @@ class LlamaServerModel:
         parameters = _parameters(gguf_path(folders[0]), socket, threads, device)
         parameters.n_ctx = self.context_tokens * slots
         parameters.n_parallel = slots
-        parameters.cache_ram_mib = prompt_cache_mib
+        parameters.cache_ram_mib = prompt_cache_mib if self._prompt_cache else 0
         with library_errors(_NAME, f"loading {folders[0]}"), _signal_handlers_kept():
             self._server = xllamacpp.Server(parameters)
         self._http = httpx.Client(
@@ -87,7 +94,7 @@ class LlamaServerModel:
         """Stream the answer; closing the iterator ends generation within one token."""
         prompt = self.prompt_token_ids(request.messages)
         context_check(len(prompt), request.max_tokens, self.context_tokens)
-        return self._deltas(_body(request, prompt))
+        return self._deltas(_body(request, prompt, cached=self._prompt_cache))
 
     def count_tokens(self, batch: Sequence[str]) -> Sequence[int]:
         """Count the tokens of each text, without special tokens."""
@@ -176,7 +183,7 @@ class _Run:
         return self._ended.is_set()
 
 
-def _body(request: ChatRequest, prompt: Sequence[int]) -> str:
+def _body(request: ChatRequest, prompt: Sequence[int], *, cached: bool) -> str:
     body: dict[str, Any] = {
         "prompt": list(prompt),
         "max_tokens": request.max_tokens,
@@ -186,7 +193,7 @@ def _body(request: ChatRequest, prompt: Sequence[int]) -> str:
         "stream": True,
         "stream_options": {"include_usage": True},
         "return_progress": True,
-        "cache_prompt": True,
+        "cache_prompt": cached,
     }
     if request.json_schema is not None:
         body["json_schema"] = request.json_schema
