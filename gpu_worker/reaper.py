@@ -1,4 +1,4 @@
-"""Every five seconds: takes back expired leases, and rings again for ready steps whose doorbell was lost."""
+"""Every five seconds: takes back expired leases, rings again for steps whose doorbell was lost, ends lost answers."""
 
 from __future__ import annotations
 
@@ -26,6 +26,7 @@ def main() -> None:
     """Reap until SIGTERM."""
     environment_default(DJANGO_SETTINGS_MODULE="core.settings.base")
     django.setup(set_prefix=False)
+    from core.answers.service import answers_reap
     from core.jobs.service import leases_reap
 
     logging.basicConfig(level=env().log_level, format="%(asctime)s reaper %(levelname)s %(message)s")
@@ -36,6 +37,7 @@ def main() -> None:
         try:
             close_old_connections()
             recovered = leases_reap(now=timezone.now())
+            answers_reap(now=timezone.now())
         except DatabaseError:
             logger.warning("the database is away; the next round follows", exc_info=True)
             continue

@@ -9,7 +9,7 @@ import tempfile
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, Literal
-from uuid import UUID
+from uuid import UUID, uuid4
 
 import numpy as np
 
@@ -112,7 +112,7 @@ def _query_picture(content: bytes) -> RgbImage:
     with tempfile.TemporaryDirectory(prefix="cloister-query-") as folder:
         path = Path(folder) / "query"
         path.write_bytes(content)
-        with services.sandboxes().lease("query") as sandbox:
+        with services.sandboxes().lease(f"query-{uuid4()}") as sandbox:
             info = sandbox.probe(path, name="the query's picture")
             if info.family != "image":
                 raise InputRejected(f"the query's picture is a file of type {info.media_type}; send a PNG or a JPEG")

@@ -83,6 +83,11 @@ def _tables_empty(owner: psycopg.Connection) -> None:
     owner.execute(sql.SQL("truncate {} cascade").format(sql.SQL(", ").join(names)))
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """--write-readme: write the table of formats into the README from what the test found."""
+    parser.addoption("--write-readme", action="store_true", help="write the README's table of formats anew")
+
+
 def pytest_sessionfinish(session: pytest.Session) -> None:
     """Remove the temporary home that core.settings.test made for this process, and its sockets."""
     home = env().home_path

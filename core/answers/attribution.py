@@ -22,6 +22,9 @@ SentenceEmbedder = Callable[[Sequence[str]], Vectors]
 MAX_SPANS = 120
 """Spans looked at for one answer; eight segments of 240 tokens hold fewer."""
 
+CELL_GAP = " | "
+"""Stands between the cells of a row in a table's text."""
+
 PROSE_KINDS = frozenset({"text", "speech"})
 
 _STOP_WORDS = frozenset(
@@ -43,6 +46,7 @@ class Span:
     Attributes:
         quote: Exactly ``segment.text[start:end]``.
         context: Words around it that its meaning rests on: headings, the header row of its table.
+        meaning: What is embedded and compared: the quote; for a row of a table each cell with its column's name.
     """
 
     segment: Segment
@@ -50,6 +54,7 @@ class Span:
     end: int
     quote: str
     context: str
+    meaning: str
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -83,8 +88,16 @@ def segment_spans(segments: Sequence[Segment]) -> list[Span]:
         for start, end in _sentences(segment):
             quote = segment.text[start:end]
             context = f"{headings} {header_row if header_row != quote else ''}".strip()
-            spans.append(Span(segment=segment, start=start, end=end, quote=quote, context=context))
+            meaning = _row_meaning(header_row, quote) if header_row and header_row != quote else quote
+            spans.append(Span(segment=segment, start=start, end=end, quote=quote, context=context, meaning=meaning))
     return spans[:MAX_SPANS]
+
+
+def _row_meaning(header_row: str, row: str) -> str:
+    names, cells = header_row.split(CELL_GAP), row.split(CELL_GAP)
+    if len(names) != len(cells):
+        return row
+    return ", ".join(f"{name} {cell}".strip() for name, cell in zip(names, cells, strict=True) if cell.strip())
 
 
 def _sentences(segment: Segment) -> Iterator[tuple[int, int]]:
@@ -134,10 +147,10 @@ class Attributor:
     ) -> None:
         self._spans = list(spans)
         self._question_numbers = set(_NUMBER.findall(question))
-        self._question_stems = {_stem(word) for word in words(question)}
+        self._question_stems = {word_stem(word) for word in words(question)}
         self._embed = embed
         self._calibration = calibration
-        self.vectors: Vectors = embed([span.quote for span in spans]) if spans else np.zeros((0, 1), dtype=np.float32)
+        self.vectors: Vectors = embed([span.meaning for span in spans]) if spans else np.zeros((0, 1), dtype=np.float32)
 
     def support(self, sentence: str) -> Citation | None:
         """Return the best supporting quote of a sentence, or None when no span supports it enough."""
@@ -163,9 +176,9 @@ class Attributor:
 
     def _news_stands_in(self, sentence: str, evidence: str) -> bool:
         """Whether what the sentence adds to the question stands in the evidence; repeating it adds nothing."""
-        news = [word for word in content_words(sentence) if _stem(word) not in self._question_stems]
-        held = {_stem(word) for word in words(evidence)}
-        found = sum(_stem(word) in held for word in news)
+        news = [word for word in content_words(sentence) if word_stem(word) not in self._question_stems]
+        held = {word_stem(word) for word in words(evidence)}
+        found = sum(word_stem(word) in held for word in news)
         return bool(news) and found >= self._calibration.news_share * len(news)
 
 
@@ -190,9 +203,10 @@ def lexical_support(sentence: str, evidence: str) -> float:
     wanted = content_words(sentence)
     if not wanted:
         return 0.0
-    held = {_stem(word) for word in words(evidence)}
-    return sum(_stem(word) in held for word in wanted) / len(wanted)
+    held = {word_stem(word) for word in words(evidence)}
+    return sum(word_stem(word) in held for word in wanted) / len(wanted)
 
 
-def _stem(word: str) -> str:
+def word_stem(word: str) -> str:
+    """Return what two spellings of a word share: its first letters; a number stands for itself alone."""
     return word if word.isdigit() else word[:_STEM_CHARS]

@@ -14,7 +14,15 @@ from core.access.acting import acting_as, acting_as_system
 from core.access.errors import NotFound
 from core.access.models import User
 from core.access.service import audit, visible_to
-from core.answers.attribution import Attributor, Citation, SentenceEmbedder, Span, cite, segment_spans
+from core.answers.attribution import (
+    Attributor,
+    Citation,
+    SentenceEmbedder,
+    Span,
+    cite,
+    lexical_support,
+    segment_spans,
+)
 from core.answers.evidence import Evidence, evidence_weigh
 from core.answers.models import Answer, AnswerState
 from core.answers.prompting import LANGUAGE_NAMES, prompt_messages
@@ -30,7 +38,13 @@ from inference.values import ChatDelta, ChatRequest
 SEARCHED_SEGMENTS = 8
 """Segments that are weighed as evidence; quotes come from these."""
 
-PROMPT_SEGMENTS = 4
+PROMPT_SEGMENTS = 3
+ANSWER_LIFE_S = 900.0
+
+EVIDENCE_MARGIN = 2.0
+"""How much weaker than the best (in log-odds) evidence may be and still be used."""
+
+REPEATED_SHARE = 0.8
 PROMPT_BUDGET_TOKENS = 900
 ANSWER_MAX_TOKENS = 96
 
@@ -62,6 +76,11 @@ class _Draft:
         sentence = {"text": text, "citations": numbers, "unsupported": citation is None}
         self.sentences.append(sentence)
         return sentence
+
+    def clear(self) -> None:
+        """Take everything back that was said."""
+        self.sentences.clear()
+        self.citations.clear()
 
     def _number(self, citation: Citation) -> int:
         if citation not in self.citations:
@@ -117,6 +136,19 @@ def answer_cancel(*, user: User, answer_id: UUID) -> None:
     cancel_request(str(answer_get(user=user, answer_id=answer_id).pk))
 
 
+def answers_reap(*, now: dt.datetime) -> int:
+    """End the answers whose worker has died; returns how many. Every answer ends well within ``ANSWER_LIFE_S``."""
+    with acting_as_system():
+        lost = Answer.objects.filter(
+            state=AnswerState.RUNNING, created_at__lt=now - dt.timedelta(seconds=ANSWER_LIFE_S)
+        )
+        found = list(lost.select_related("user"))
+    for answer in found:
+        _finish(answer, answer.user, state=AnswerState.FAILED, error_message="the worker ended; ask again")
+        event_append(answer_id=str(answer.pk), event="error", data=answer_json(answer))
+    return len(found)
+
+
 def answer_json(answer: Answer) -> dict[str, Any]:
     """Return the public form of an answer."""
     return {
@@ -170,8 +202,7 @@ def _answer(
         collection_ids=[answer.collection_id],
         limit=SEARCHED_SEGMENTS,
     )
-    segments = [hit.segment for hit in found.hits]
-    spans = segment_spans(segments)
+    spans = segment_spans([hit.segment for hit in found.hits])
     attributor = Attributor(
         spans=spans, question=answer.question, embed=sentence_embedder, calibration=calibration().attribution
     )
@@ -192,16 +223,16 @@ def _answer(
         request = ChatRequest(
             messages=prompt_messages(
                 question=answer.question,
-                segments=_by_evidence(segments, spans, evidence),
+                segments=_sources(spans, evidence),
                 language=_language(found),
                 budget_tokens=PROMPT_BUDGET_TOKENS,
             ),
             max_tokens=ANSWER_MAX_TOKENS,
         )
         _generate(str(answer.pk), draft, attributor, language_model.generate(request))
-        if draft.stopped is None and all(one["unsupported"] for one in draft.sentences):
-            draft.sentences.clear()
-            event_append(answer_id=str(answer.pk), event="restart", data={"reason": "no sentence was supported"})
+        if draft.stopped is None and not _is_to_the_point(draft, spans, evidence):
+            draft.clear()
+            event_append(answer_id=str(answer.pk), event="restart", data={"reason": "the sources do not support it"})
             _extract(answer, draft, spans, evidence, notice="")
     _store(answer, user, draft, found, evidence)
 
@@ -219,14 +250,36 @@ def _quoting_notice(language: str) -> str:
     return f"The language model installed here does not write {name}; this is quoted from the sources:"
 
 
-def _by_evidence(segments: Sequence[Segment], spans: Sequence[Span], evidence: Evidence) -> list[Segment]:
-    """Return the segments ordered by their best span, so that the model reads the strongest source first."""
-    ordered: dict[UUID, Segment] = {}
+def _sources(spans: Sequence[Span], evidence: Evidence) -> list[Segment]:
+    """Return the segments that the model reads: those with strong spans, strongest first, none that repeats another.
+
+    A small model takes what it is shown for the answer; what is clearly weaker than the best evidence misleads it.
+    """
+    best = evidence.logits[evidence.ranked[0]]
+    chosen: dict[UUID, Segment] = {}
     for index in evidence.ranked:
-        ordered.setdefault(spans[index].segment.pk, spans[index].segment)
-    for segment in segments:
-        ordered.setdefault(segment.pk, segment)
-    return [segment for segment in ordered.values() if segment.text][:PROMPT_SEGMENTS]
+        segment = spans[index].segment
+        if evidence.logits[index] < best - EVIDENCE_MARGIN or len(chosen) == PROMPT_SEGMENTS:
+            break
+        if not any(_repeats(segment, other) for other in chosen.values()):
+            chosen.setdefault(segment.pk, segment)
+    return list(chosen.values())
+
+
+def _repeats(segment: Segment, other: Segment) -> bool:
+    """Whether another segment of the same document says nearly the same, as a scan's text and its caption do."""
+    if segment.pk == other.pk or segment.document_id != other.document_id:
+        return False
+    return lexical_support(segment.text, other.text) >= REPEATED_SHARE
+
+
+def _is_to_the_point(draft: _Draft, spans: Sequence[Span], evidence: Evidence) -> bool:
+    """Whether what was generated rests on evidence about as strong as the best; else it speaks of another thing."""
+    cited = {(citation.segment_id, citation.quote) for citation in draft.citations}
+    strengths = [
+        logit for span, logit in zip(spans, evidence.logits, strict=True) if (span.segment.pk, span.quote) in cited
+    ]
+    return bool(strengths) and max(strengths) >= evidence.logits[evidence.ranked[0]] - EVIDENCE_MARGIN
 
 
 def _generate(answer_id: str, draft: _Draft, attributor: Attributor, deltas: Iterator[ChatDelta]) -> None:

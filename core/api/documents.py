@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 from uuid import UUID
 
-from django.http import FileResponse
+from django.http import FileResponse, HttpResponse
 from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import OpenApiParameter, extend_schema
 from rest_framework import serializers, status
@@ -19,10 +19,11 @@ from core.access.errors import NotFound, TooLarge
 from core.access.lookup import collection_by_name
 from core.access.models import Collection, User
 from core.access.service import collection_get_or_create
+from core.api.ranges import range_serve
 from core.api.requests import user_of
 from core.documents.models import Document
 from core.documents.service import PartUpload, document_get, documents_visible, part_open
-from core.documents.storage import blob_open
+from core.documents.storage import artefact_read
 from core.erasure.service import document_erase
 from core.jobs.progress import document_progress
 from core.jobs.service import document_submit
@@ -36,7 +37,9 @@ class DocumentUploadSerializer(serializers.Serializer[dict[str, Any]]):
     """One file (multipart), several files of one mixed document, or inline text (JSON)."""
 
     collection = serializers.CharField(max_length=200, help_text="Name or id; a new name makes a collection.")
-    file = serializers.ListField(child=serializers.FileField(), required=False, help_text="One file a part.")
+    file = serializers.ListField(
+        child=serializers.FileField(allow_empty_file=True), required=False, help_text="One file a part."
+    )
     title = serializers.CharField(max_length=500, required=False)
     content = serializers.CharField(required=False, help_text="Inline text.", trim_whitespace=False)
     path = serializers.CharField(max_length=2000, required=False, help_text="Path as you know it; shown only.")
@@ -159,12 +162,41 @@ class DocumentContentView(APIView):
         part, opened = part_open(user=user, document_id=document_id, part_id=parts[wanted].pk)
         # Never rendered inline as a page of ours: a stored HTML file must not run in this origin.
         inline = part.media_type.startswith(("audio/", "video/", "image/"))
-        return FileResponse(
+        response = FileResponse(
             opened,
             as_attachment=not inline,
             filename=part.name,
             content_type=part.media_type or "application/octet-stream",
             headers={"X-Content-Type-Options": "nosniff", "Content-Security-Policy": "sandbox"},
+        )
+        return range_serve(response, opened, request.headers.get("Range", ""))
+
+
+class DocumentSegmentsView(APIView):
+    """What was read from a document."""
+
+    @extend_schema(responses=OpenApiTypes.OBJECT)
+    def get(self, request: Request, document_id: UUID) -> Response:
+        """List a document's segments in reading order with text and anchor."""
+        user = user_of(request)
+        document = document_get(user=user, document_id=document_id)
+        with acting_as(user):
+            found = list(document.segments.order_by("ordinal"))
+        return Response(
+            {
+                "segments": [
+                    {
+                        "id": str(one.pk),
+                        "kind": one.kind,
+                        "text": one.text,
+                        "heading_path": one.heading_path,
+                        "anchor": one.anchor,
+                        "language": one.language or None,
+                        "words": one.words,
+                    }
+                    for one in found
+                ]
+            }
         )
 
 
@@ -172,14 +204,18 @@ class SegmentPictureView(APIView):
     """The preview of a picture, page or frame."""
 
     @extend_schema(responses={(200, "image/png"): OpenApiTypes.BINARY})
-    def get(self, request: Request, segment_id: UUID) -> FileResponse:
+    def get(self, request: Request, segment_id: UUID) -> HttpResponse:
         """Return the stored preview of a segment."""
         user = user_of(request)
         with acting_as(user):
             found = Segment.objects.filter(pk=segment_id, document__in=documents_visible(user)).first()
         if found is None or not found.picture_sha256:
             raise NotFound("there is no such picture")
-        return FileResponse(blob_open(found.picture_sha256), content_type="image/png")
+        return HttpResponse(
+            artefact_read(found.picture_sha256),
+            content_type="image/png",
+            headers={"X-Content-Type-Options": "nosniff", "Cache-Control": "private, max-age=3600"},
+        )
 
 
 def _collection(user: User, name_or_id: str) -> Collection:

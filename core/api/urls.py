@@ -7,7 +7,13 @@ from drf_spectacular.views import SpectacularAPIView, SpectacularSwaggerSplitVie
 
 from core.api.answers import AnswerListView, AnswerView
 from core.api.collections import CollectionListView, CollectionMembersView
-from core.api.documents import DocumentContentView, DocumentListView, DocumentView, SegmentPictureView
+from core.api.documents import (
+    DocumentContentView,
+    DocumentListView,
+    DocumentSegmentsView,
+    DocumentView,
+    SegmentPictureView,
+)
 from core.api.jobs import JobView
 from core.api.search import SearchView
 from core.api.status import StatusView
@@ -20,6 +26,7 @@ urlpatterns = [
     path("documents", DocumentListView.as_view()),
     path("documents/<uuid:document_id>", DocumentView.as_view()),
     path("documents/<uuid:document_id>/content", DocumentContentView.as_view()),
+    path("documents/<uuid:document_id>/segments", DocumentSegmentsView.as_view()),
     path("segments/<uuid:segment_id>/picture", SegmentPictureView.as_view()),
     path("jobs/<uuid:job_id>", JobView.as_view()),
     path("search", SearchView.as_view()),

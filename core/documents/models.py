@@ -67,6 +67,7 @@ class Part(models.Model):
     ordinal = models.IntegerField()
     name = models.CharField(max_length=500, help_text="File name as given; shown, never used as evidence.")
     blob = models.ForeignKey(Blob, on_delete=models.PROTECT, related_name="+")
+    inline = models.BooleanField(default=False, help_text="Words sent as JSON: plain text whatever they look like.")
     media_type = models.CharField(max_length=120, blank=True)
     family = models.CharField(max_length=20, blank=True)
     units = models.IntegerField(default=1)

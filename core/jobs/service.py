@@ -21,7 +21,7 @@ from core.access.errors import Invalid, NotFound
 from core.access.models import Collection, User
 from core.access.service import edit_require, visible_to
 from core.documents.models import Document, DocumentState, Part
-from core.documents.service import TEXT_MEDIA_TYPE, PartUpload, blobs_claim
+from core.documents.service import PartUpload, blobs_claim
 from core.documents.storage import StagedFile, blob_stage
 from core.jobs.artefact import artefact_store, artefacts_collect, artefacts_end
 from core.jobs.models import Job, JobState, Step, StepState
@@ -166,7 +166,7 @@ def _submit(
             ordinal=ordinal,
             name=part.name[:500],
             blob_id=one.sha256,
-            media_type=TEXT_MEDIA_TYPE if part.kind == "text" else "",
+            inline=part.kind == "text",
         )
         for ordinal, (part, one) in enumerate(zip(parts, staged, strict=True))
     )

@@ -24,6 +24,7 @@ class Refusal:
     intercept: float
     coverage_weight: float
     similarity_weight: float
+    news_weight: float
     threshold: float
 
 

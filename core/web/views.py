@@ -9,6 +9,7 @@ from uuid import UUID
 
 from django.contrib import messages
 from django.contrib.auth.decorators import login_required
+from django.core.files.uploadedfile import UploadedFile
 from django.db.models import Count
 from django.http import Http404, HttpRequest, HttpResponse, JsonResponse
 from django.shortcuts import redirect, render
@@ -30,13 +31,16 @@ from inference.values import SEGMENT_KINDS
 DOCUMENTS_SHOWN = 200
 SEGMENTS_SHOWN = 500
 HITS_SHOWN = 10
+QUESTION_MAX_CHARS = 2000
+QUERY_IMAGE_MAX_MIB = 32
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class DocumentRow:
-    """One line of the table of documents."""
+    """A document and how far it is read."""
 
     document: Document
+    unfinished: bool
     percent: int
     stage: str
 
@@ -106,6 +110,7 @@ def collection(request: HttpRequest, collection_id: UUID) -> HttpResponse:
     context = {
         "collection": found,
         "kinds": SEGMENT_KINDS,
+        "question_max": QUESTION_MAX_CHARS,
         "may_edit": may_edit(_user(request), found),
         **_document_rows(_user(request), found),
     }
@@ -122,13 +127,18 @@ def documents(request: HttpRequest, collection_id: UUID) -> HttpResponse:
 
 def _document_rows(user: User, found: Collection) -> dict[str, Any]:
     with acting_as(user):
-        listed = list(documents_visible(user).filter(collection=found).order_by("-created_at")[:DOCUMENTS_SHOWN])
-        rows = []
-        for document in listed:
-            progress = document_progress(document)
-            rows.append(DocumentRow(document=document, percent=progress.percent, stage=progress.stage))
-    unfinished = any(row.document.state in (DocumentState.QUEUED, DocumentState.RUNNING) for row in rows)
-    return {"rows": rows, "unfinished": unfinished}
+        inside = documents_visible(user).filter(collection=found)
+        rows = [_document_row(document) for document in inside.order_by("-created_at")[:DOCUMENTS_SHOWN]]
+        total = len(rows) if len(rows) < DOCUMENTS_SHOWN else inside.count()
+    unfinished = any(row.unfinished for row in rows)
+    return {"rows": rows, "unfinished": unfinished, "total": total, "more": total > len(rows)}
+
+
+def _document_row(document: Document) -> DocumentRow:
+    if document.state not in (DocumentState.QUEUED, DocumentState.RUNNING):
+        return DocumentRow(document=document, unfinished=False, percent=100, stage="")
+    progress = document_progress(document)
+    return DocumentRow(document=document, unfinished=True, percent=progress.percent, stage=progress.stage)
 
 
 @login_required
@@ -137,8 +147,8 @@ def search(request: HttpRequest, collection_id: UUID) -> HttpResponse:
     """Render the hits of a search by words, a picture, or both."""
     found = _collection(request, collection_id)
     text, image = request.POST.get("text", "").strip(), request.FILES.get("image")
-    if not text and image is None:
-        return render(request, "web/hits.html", {"error": "Enter words or choose a picture."})
+    if problem := _query_problem(text, image):
+        return render(request, "web/hits.html", {"error": problem})
     started = time.perf_counter()
     kind = request.POST.get("kind")
     try:
@@ -148,7 +158,7 @@ def search(request: HttpRequest, collection_id: UUID) -> HttpResponse:
             text=text or None,
             image=image.read() if image is not None else None,
             collection_ids=[found.pk],
-            kinds=[kind] if kind else [],
+            kinds=[kind] if kind in SEGMENT_KINDS else [],
             limit=HITS_SHOWN,
         )
     except (WorkerUnavailable, WorkerRefused) as error:
@@ -158,14 +168,25 @@ def search(request: HttpRequest, collection_id: UUID) -> HttpResponse:
     return render(request, "web/hits.html", {"hits": hits, "took_ms": took_ms})
 
 
+def _query_problem(text: str, image: UploadedFile[bytes] | None) -> str:
+    if not text and image is None:
+        return "Enter words or choose a picture."
+    if len(text) > QUESTION_MAX_CHARS:
+        return f"The query has {len(text)} characters; the limit is {QUESTION_MAX_CHARS}."
+    if image is not None and (image.size or 0) > QUERY_IMAGE_MAX_MIB * 2**20:
+        return f"The picture is larger than {QUERY_IMAGE_MAX_MIB} MiB; choose a smaller one."
+    return ""
+
+
 @login_required
 @require_POST
 def ask(request: HttpRequest, collection_id: UUID) -> HttpResponse:
     """Store a question; the page then follows its events."""
     found = _collection(request, collection_id)
     question = request.POST.get("question", "").strip()
-    if not question:
-        return JsonResponse({"error": {"code": "invalid", "message": "Enter a question."}}, status=400)
+    if not question or len(question) > QUESTION_MAX_CHARS:
+        problem = f"Enter a question of at most {QUESTION_MAX_CHARS} characters."
+        return JsonResponse({"error": {"code": "invalid", "message": problem}}, status=400)
     answer = answer_create(user=_user(request), collection_id=found.pk, question=question)
     return JsonResponse(answer_json(answer), status=201)
 
@@ -180,17 +201,44 @@ def document(request: HttpRequest, document_id: UUID) -> HttpResponse:
     except NotFound as error:
         raise Http404(str(error)) from error
     with acting_as(user):
-        segments = list(found.segments.order_by("ordinal")[:SEGMENTS_SHOWN])
-    chosen = request.GET.get("segment", "")
-    rows = [
-        SegmentRow(
-            segment=one,
-            where=where(one.anchor),
-            start_s=one.anchor.get("start_s", one.anchor.get("frame_s")),
-            chosen=str(one.pk) == chosen,
-        )
-        for one in segments
-    ]
+        row = _document_row(found)
+        shown = _segments_shown(found, chosen=request.GET.get("segment", ""), start=request.GET.get("from", ""))
     family = found.media_type.split("/", 1)[0]
     player = family if family in ("audio", "video") else ""
-    return render(request, "web/document.html", {"document": found, "rows": rows, "player": player})
+    return render(request, "web/document.html", {"document": found, "row": row, "player": player, **shown})
+
+
+def _segments_shown(found: Document, *, chosen: str, start: str) -> dict[str, Any]:
+    """Return one page of segments: the one with the chosen segment, else the one that starts at ``start``."""
+    segments, total = found.segments.order_by("ordinal"), found.segments.count()
+    begin = int(start) if start.isdecimal() else 0
+    if _is_uuid(chosen) and (marked := segments.filter(pk=chosen).first()) is not None:
+        begin = segments.filter(ordinal__lt=marked.ordinal).count()
+    begin -= begin % SEGMENTS_SHOWN
+    rows = [_segment_row(one, chosen) for one in segments[begin : begin + SEGMENTS_SHOWN]]
+    end = begin + len(rows)
+    return {
+        "segments": rows,
+        "total": total,
+        "first": begin + 1,
+        "last": end,
+        "earlier": begin - SEGMENTS_SHOWN if begin else None,
+        "later": end if end < total else None,
+    }
+
+
+def _segment_row(segment: Segment, chosen: str) -> SegmentRow:
+    return SegmentRow(
+        segment=segment,
+        where=where(segment.anchor),
+        start_s=segment.anchor.get("start_s", segment.anchor.get("frame_s")),
+        chosen=str(segment.pk) == chosen,
+    )
+
+
+def _is_uuid(text: str) -> bool:
+    try:
+        UUID(text)
+    except ValueError:
+        return False
+    return True

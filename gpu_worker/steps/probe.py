@@ -34,7 +34,7 @@ def part_probe(context: StepContext, part: Part) -> SourceInfo:
     Raises:
         InputRejected: It is nothing that can be read; the sentence names it.
     """
-    if part.media_type == TEXT_MEDIA_TYPE and not part.family:
+    if part.inline:
         info = _INLINE_TEXT
     else:
         with context.sandboxes.lease(context.owner) as sandbox:

@@ -36,6 +36,7 @@ def speech(context: StepContext) -> StepOutcome:
         result={
             "transcript": value_store(context.step, transcript),
             "voices": vectors_store(context.step, vectors),
+            "lengths_s": [run.end_s - run.start_s for run in runs],
             "runs": len(runs),
             "language": transcript.language,
         }

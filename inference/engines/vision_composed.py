@@ -31,6 +31,8 @@ _LINE_CONFIDENCE = 0.6
 _QUOTED_CHARACTERS = 240
 _STATED_CHARACTERS = 1000
 _PAPER_SHARE = 0.6
+_ANIMAL_CLASSES = 398  # ImageNet's first classes are the animals
+_STRAY_CHARACTERS = 1  # what OCR makes of whiskers and twigs
 _DRAWN_COLOURS = 60
 _GREY_CHROMA = 0.015
 _COLOUR_SHARE = 0.15
@@ -105,10 +107,12 @@ def _content_fact(logits: Logits, synonyms: Sequence[Sequence[str]], *, known: b
         name = synonyms[best][0]
         # The wider word is true as well, and is what people search for.
         value = f"{name} ({group})" if best in GROUPS[group] and group.lower() not in name.lower() else name
+        value = f"{value}, an animal" if best < _ANIMAL_CLASSES else value
         return PictureFact(name="content", value=value, confidence=float(shares[best]))
     # The sum over many classes is high for noise as well: one member has to stand out.
     if known and groups[group] >= _GROUP_CONFIDENCE and best in GROUPS[group] and shares[best] >= _MEMBER_CONFIDENCE:
-        return PictureFact(name="content", value=group, confidence=groups[group])
+        value = f"{group}, an animal" if best < _ANIMAL_CLASSES else group
+        return PictureFact(name="content", value=value, confidence=groups[group])
     return PictureFact(name="content", value=_UNKNOWN, confidence=0.0)
 
 
@@ -121,11 +125,15 @@ def _bars_fact(bars: Bars | None) -> PictureFact:
 
 
 def _text_fact(lines: Sequence[TextLine]) -> PictureFact:
-    sure = [line for line in lines if line.confidence >= _LINE_CONFIDENCE and line.text.strip()]
+    sure = [line for line in lines if line.confidence >= _LINE_CONFIDENCE and not _is_stray(line.text)]
     if not sure:
         return PictureFact(name="text", value=_UNKNOWN, confidence=0.0)
     text = "\n".join(line.text.strip() for line in sure)[:_STATED_CHARACTERS]
     return PictureFact(name="text", value=text, confidence=min(line.confidence for line in sure))
+
+
+def _is_stray(text: str) -> bool:
+    return len(re.findall(r"[^\W_]", text)) <= _STRAY_CHARACTERS
 
 
 def _colours_fact(measure: PictureMeasure) -> PictureFact:
@@ -157,7 +165,7 @@ def _caption(facts: Mapping[str, PictureFact]) -> str:
     if _is_known(facts, "chart"):
         sentences.append(f"Likely a {facts['chart'].value}.")
     elif _is_known(facts, "content"):
-        sentences.append(f"Likely shows: {facts['content'].value}.")
+        sentences.append(f"Likely a photograph of: {facts['content'].value}.")
     if _is_known(facts, "text"):
         sentences.append(f'Text in the picture: "{_quoted(facts["text"].value)}".')
     if _is_known(facts, "colours"):

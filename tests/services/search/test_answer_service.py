@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import json
 from collections.abc import Iterator
 
@@ -9,7 +10,15 @@ import pytest
 
 from core.access.errors import NotFound
 from core.answers.models import Answer
-from core.answers.service import answer_cancel, answer_create, answer_get, answer_json, answer_run
+from core.answers.service import (
+    ANSWER_LIFE_S,
+    answer_cancel,
+    answer_create,
+    answer_get,
+    answer_json,
+    answer_run,
+    answers_reap,
+)
 from core.remote import broker
 from inference.values import ChatDelta, ChatRequest
 
@@ -145,6 +154,19 @@ class TestAnswering:
             stored = Answer.objects.get()
         assert stored.state == "failed"
         assert "no model today" in stored.error_message
+
+
+class TestLostAnswers:
+    def test_an_answer_whose_worker_died_ends_with_a_sentence(self, library):
+        answer = answer_create(user=library.alice, collection_id=library.mine.pk, question=QUESTION)
+        later = answer.created_at + dt.timedelta(seconds=ANSWER_LIFE_S + 1)
+
+        assert answers_reap(now=answer.created_at) == 0
+        assert answers_reap(now=later) == 1
+
+        stored = answer_get(user=library.alice, answer_id=answer.pk)
+        assert (stored.state, stored.error_message) == ("failed", "the worker ended; ask again")
+        assert events_of(str(answer.pk))[-1][0] == "error"
 
 
 class TestWhoSeesWhat:

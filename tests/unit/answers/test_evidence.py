@@ -13,7 +13,7 @@ from core.search.terms import QueryTerms, Term
 from core.segments.models import Segment
 from core.settings.calibration import Refusal
 
-REFUSAL = Refusal(intercept=-4.0, coverage_weight=5.0, similarity_weight=3.0, threshold=0.5)
+REFUSAL = Refusal(intercept=-4.0, coverage_weight=5.0, similarity_weight=3.0, news_weight=0.0, threshold=0.5)
 TERMS = QueryTerms(
     configuration="english",
     terms=(Term(lexemes=("boiler",), weight=2.0), Term(lexemes=("servic", "serviced"), weight=2.0)),

@@ -13,6 +13,7 @@ from core.cli.document_command import EXIT_FAILED, EXIT_OK, DocumentCommand, not
 from core.cli.output import Outcome
 
 PROGRESS_S = 3.0
+WORKING_SHOWN = 4
 
 
 class Command(DocumentCommand):
@@ -72,9 +73,17 @@ def follow(client: Client, document_ids: Sequence[str]) -> Iterator[list[dict[st
         working = [document for document in documents if document["progress"]["stage"]]
         if working and time.monotonic() - told_s > PROGRESS_S:
             told_s = time.monotonic()
-            steps = (f"{one['title']} {one['progress']['stage']} {one['progress']['percent']} %" for one in working)
-            note("  " + ", ".join(steps))
+            note("  " + _working(working))
         yield documents
+
+
+def _working(documents: Sequence[dict[str, Any]]) -> str:
+    busiest = sorted(documents, key=lambda one: -one["progress"]["percent"])
+    shown = [
+        f"{one['title']} {one['progress']['stage']} {one['progress']['percent']} %" for one in busiest[:WORKING_SHOWN]
+    ]
+    more = len(documents) - len(shown)
+    return ", ".join(shown) + (f" and {more} more" if more else "")
 
 
 def _files(paths: list[Path]) -> Iterator[Path]:
