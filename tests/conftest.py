@@ -19,6 +19,8 @@ from core.host.postgres import EmbeddedPostgres
 from core.settings.env import env
 from core.settings.test import TEST_HOME_PREFIX
 
+pytest_plugins = ("tests.running_stack",)
+
 
 @dataclass(frozen=True)
 class Services:

@@ -45,6 +45,10 @@ class Client:
         # trust_env=False: a proxy from the environment would be a way out.
         self._http = httpx.Client(base_url=base_url, headers=headers, timeout=120.0, trust_env=False)
 
+    def close(self) -> None:
+        """Close the connections."""
+        self._http.close()
+
     def request(self, method: str, path: str, **arguments: Any) -> dict[str, Any]:
         """Send one request and return the JSON answer.
 

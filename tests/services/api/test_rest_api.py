@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import uuid
 
@@ -22,8 +23,8 @@ class ApiUser:
         self._headers = {"Authorization": f"Bearer {token_create(self.user)}"}
         self._client = Client()
 
-    def get(self, path: str):
-        return self._client.get(path, headers=self._headers)
+    def get(self, path: str, **headers: str):
+        return self._client.get(path, headers={**self._headers, **headers})
 
     def post(self, path: str, body: dict):
         return self._client.post(path, json.dumps(body), content_type="application/json", headers=self._headers)
@@ -34,6 +35,13 @@ class ApiUser:
 
     def delete(self, path: str):
         return self._client.delete(path, headers=self._headers)
+
+
+def sent_bytes(response) -> bytes:
+    async def joined() -> bytes:
+        return b"".join([chunk async for chunk in response.streaming_content])
+
+    return asyncio.run(joined())
 
 
 @pytest.fixture
@@ -133,8 +141,30 @@ class TestDocuments:
 
         content = alice.get(f"/api/documents/{sent['id']}/content")
 
-        assert b"".join(content.streaming_content) == b"The fee is forty euros."
+        assert sent_bytes(content) == b"The fee is forty euros."
         assert content["X-Content-Type-Options"] == "nosniff"
+
+    @pytest.mark.parametrize(
+        ("asked", "status", "content", "content_range"),
+        [
+            ("bytes=4-6", 206, b"fee", "bytes 4-6/23"),
+            ("bytes=17-", 206, b"euros.", "bytes 17-22/23"),
+            ("bytes=-6", 206, b"euros.", "bytes 17-22/23"),
+            ("bytes=17-999", 206, b"euros.", "bytes 17-22/23"),
+            ("bytes=23-", 416, b"", "bytes */23"),
+            ("bytes=0-1,4-5", 200, b"The fee is forty euros.", None),
+            ("lines=1-2", 200, b"The fee is forty euros.", None),
+        ],
+    )
+    def test_a_range_of_the_bytes_comes_back(self, alice, asked, status, content, content_range):
+        sent = alice.upload("note.txt", b"The fee is forty euros.", "papers").json()
+
+        answer = alice.get(f"/api/documents/{sent['id']}/content", Range=asked)
+
+        assert answer.status_code == status
+        assert sent_bytes(answer) == content
+        assert answer["Content-Length"] == str(len(content))
+        assert answer.get("Content-Range") == content_range
 
     def test_erasing_leaves_a_receipt_and_no_document(self, alice):
         sent = alice.upload("note.txt", b"The fee is forty euros.", "papers").json()
