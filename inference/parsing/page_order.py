@@ -15,6 +15,9 @@ _MIN_COLUMN_ROWS = 3
 _GUTTER_EM = 0.7
 _CROSSING_SHARE = 0.4
 _COLUMN_FILL = 0.5
+_MIXED_COLUMN_ROWS = 6
+_MIXED_CROSSING_SHARE = 0.1
+_SHARED_BASES = 0.5
 _STEPS = 160
 _HEADING_RATIO = 1.15
 _BULLET = re.compile(r"^([•‣◦▪●○–—*-]|\(?\d{1,3}[.)]|\(?[a-z][.)])\s")
@@ -128,27 +131,49 @@ def _gutter(runs: Sequence[Run]) -> float | None:
         return None
     x0, x1 = min(run.rect.x0 for run in runs), max(run.rect.x1 for run in runs)
     em = statistics.median(run.size for run in runs)
-    best: tuple[int, float] | None = None
     step = (x1 - x0) / _STEPS
+    gaps: list[tuple[int, float]] = []
+    mixed: list[tuple[int, float]] = []
     for index in range(_STEPS // 8, _STEPS - _STEPS // 8):
         x = x0 + index * step
-        if not _is_gutter(runs, x, em):
+        left = [run for run in runs if run.rect.x1 <= x]
+        right = [run for run in runs if run.rect.x0 >= x]
+        if not _is_gap(left, right, len(runs), em):
             continue
-        crossing = sum(run.rect.x0 < x < run.rect.x1 for run in runs)
-        if best is None or crossing < best[0]:
-            best = (crossing, x)
-    return None if best is None else best[1]
+        crossing = len(runs) - len(left) - len(right)
+        if _is_prose(left) and _is_prose(right):
+            gaps.append((crossing, x))
+        elif crossing <= _MIXED_CROSSING_SHARE * len(runs) and _are_mixed_columns(left, right):
+            mixed.append((crossing, x))
+    return min(gaps or mixed, default=(0, None))[1]
 
 
-def _is_gutter(runs: Sequence[Run], x: float, em: float) -> bool:
-    left = [run for run in runs if run.rect.x1 <= x]
-    right = [run for run in runs if run.rect.x0 >= x]
-    crossing = len(runs) - len(left) - len(right)
-    if min(len(left), len(right)) < _MIN_COLUMN_ROWS or crossing > _CROSSING_SHARE * len(runs):
+def _is_gap(left: Sequence[Run], right: Sequence[Run], runs: int, em: float) -> bool:
+    if min(len(left), len(right)) < _MIN_COLUMN_ROWS or runs - len(left) - len(right) > _CROSSING_SHARE * runs:
         return False
-    if min(run.rect.x0 for run in right) - max(run.rect.x1 for run in left) < _GUTTER_EM * em:
+    gap = min(run.rect.x0 for run in right) - max(run.rect.x1 for run in left)
+    return gap >= _GUTTER_EM * em and _beside(left, right)
+
+
+def _are_mixed_columns(left: Sequence[Run], right: Sequence[Run]) -> bool:
+    """Whether both sides are columns whose lines have gaps: formulas, lists of contents, terms and what they mean.
+
+    The cells of a table share their baselines from side to side, columns of a page do so only by chance.
+    """
+    sides = [_rows(left), _rows(right)]
+    if min(map(len, sides)) < _MIXED_COLUMN_ROWS or not all(map(_fills, sides)):
         return False
-    return all(_is_prose(side) for side in (left, right)) and _beside(left, right)
+    bases = [run.base for run in right]
+    shared = sum(any(abs(run.base - base) < 1.0 for run in row for base in bases) for row in sides[0])
+    return shared <= _SHARED_BASES * min(map(len, sides))
+
+
+def _fills(rows: Sequence[Sequence[Run]]) -> bool:
+    width = max(row[-1].rect.x1 for row in rows) - min(row[0].rect.x0 for row in rows)
+    filling = statistics.median(row[-1].rect.x1 - row[0].rect.x0 for row in rows)
+    return (
+        filling >= _COLUMN_FILL * width and statistics.median(sum(len(run.words) for run in row) for row in rows) >= 3
+    )
 
 
 def _is_prose(runs: Sequence[Run]) -> bool:

@@ -17,6 +17,7 @@ from PIL import Image
 
 from inference.errors import DamagedFile, EmptyInput, EncryptedFile
 from inference.parsing.base import Limits, Parsed, ParseRequest
+from inference.parsing.page_margins import NEIGHBOURS, MarginRow, margin_rows, without_margins
 from inference.parsing.page_order import Paragraph, page_items
 from inference.parsing.page_runs import PageFrame, Rect, Run, page_rules, page_runs
 from inference.parsing.page_tables import Table
@@ -133,13 +134,14 @@ class _Reader:
         self._path: list[_Heading] = []
         self._body_size = 0.0
         self._sizes: collections.Counter[float] = collections.Counter()
+        self._margins: dict[int, tuple[MarginRow, ...]] = {}
 
     def headings_recall(self, units: range) -> None:
         """Follow the headings of earlier pages without keeping their text."""
         for unit in units:
             with self._page(unit) as page:
                 frame = PageFrame(page)
-                runs = page_runs(page, frame)
+                runs = self._body(unit, page_runs(page, frame), frame)
                 if _is_useful(runs):
                     self._text_read(unit, page, frame, runs)
         self.blocks.clear()
@@ -151,7 +153,7 @@ class _Reader:
             runs = page_runs(page, frame)
             images = _image_rects(page, frame)
             if _is_useful(runs) and not _is_scan(runs, images, frame):
-                self._text_read(unit, page, frame, runs)
+                self._text_read(unit, page, frame, self._body(unit, runs, frame))
                 self._render_keep(unit, page, frame)
                 self._pictures_keep(unit, page, frame, images)
             elif _has_content(page):
@@ -167,7 +169,25 @@ class _Reader:
 
     # ------------------------------------------------------------ text
 
+    def _body(self, unit: int, runs: Sequence[Run], frame: PageFrame) -> list[Run]:
+        """Leave out what stands in the margins of page after page."""
+        self._margins[unit] = margin_rows(runs, frame.height)
+        if not self._margins[unit]:
+            return list(runs)
+        first, last = max(1, unit - NEIGHBOURS), min(len(self._document), unit + NEIGHBOURS)
+        neighbours = {other - unit: self._margin(other) for other in range(first, last + 1) if other != unit}
+        return without_margins(runs, frame.height, neighbours)
+
+    def _margin(self, unit: int) -> tuple[MarginRow, ...]:
+        if unit not in self._margins:
+            with self._page(unit) as page:
+                frame = PageFrame(page)
+                self._margins[unit] = margin_rows(page_runs(page, frame), frame.height)
+        return self._margins[unit]
+
     def _text_read(self, unit: int, page: Any, frame: PageFrame, runs: Sequence[Run]) -> None:
+        if not runs:
+            return
         for run in runs:
             self._sizes[round(run.size * 2) / 2] += len(run.text)
         self._body_size = self._sizes.most_common(1)[0][0]

@@ -123,6 +123,65 @@ class TestText:
         ]
         assert [text.index(word) for word in words] == sorted(text.index(word) for word in words)
 
+    def test_columns_of_terms_and_formulas_are_read_one_after_the_other(self, tmp_path: Path, read: Read) -> None:
+        page = Page().text(60, 40, "Quick reference of all the commands of the crane", 16)
+        for number in range(10):
+            page.text(60, 100 + 14 * number, f"left-{number}", 10).text(
+                150, 100 + 14 * number, "lifts one crate up", 10
+            )
+            page.text(330, 93 + 15 * number, f"right-{number}", 10).text(
+                420, 93 + 15 * number, "sets one crate off", 10
+            )
+
+        text = " ".join(block.text for block in read(pdf_write(tmp_path / "a.pdf", page)).extraction.blocks)
+
+        places = [text.index(f"{side}-{number}") for side in ("left", "right") for number in range(10)]
+        assert places == sorted(places)
+
+    def test_running_titles_and_page_numbers_are_no_text(self, tmp_path: Path, read: Read) -> None:
+        pages = [
+            Page()
+            .text(60, 40, f"{number}  HARBOUR OFFICE  Yearly report", 9)
+            .lines(60, 100, f"In month {number} the crane lifted", "many crates of tea and of salt", "from the quay.")
+            .text(300, 770, str(number), 9)
+            for number in range(1, 6)
+        ]
+
+        blocks = read(pdf_write(tmp_path / "a.pdf", *pages), first_unit=3, last_unit=3).extraction.blocks
+
+        assert [block.text for block in blocks] == [
+            "In month 3 the crane lifted many crates of tea and of salt from the quay."
+        ]
+
+    def test_a_running_title_that_changes_with_the_section_is_known_by_its_page_number(
+        self, tmp_path: Path, read: Read
+    ) -> None:
+        sections = ("Salt", "Tea", "Rope", "Tar", "Coal")
+        pages = [
+            Page()
+            .lines(60, 100, f"On {name} the clerk wrote", "that nothing was missing", "from the stores.")
+            .text(60, 770, f"Chapter {name}", 9)
+            .text(520, 770, str(40 + number), 9)
+            for number, name in enumerate(sections)
+        ]
+
+        text = " ".join(block.text for block in read(pdf_write(tmp_path / "a.pdf", *pages)).extraction.blocks)
+
+        assert "Chapter" not in text
+        assert all(f"On {name}" in text for name in sections)
+
+    def test_first_lines_that_differ_stay(self, tmp_path: Path, read: Read) -> None:
+        pages = [
+            Page()
+            .text(60, 40, f"Notes on {name}", 11)
+            .lines(60, 100, "The goods came in time", "and were counted twice", "by the clerk.")
+            for name in ("salt", "tea", "rope")
+        ]
+
+        text = " ".join(block.text for block in read(pdf_write(tmp_path / "a.pdf", *pages)).extraction.blocks)
+
+        assert all(f"Notes on {name}" in text for name in ("salt", "tea", "rope"))
+
     def test_headings_enclose_what_follows_over_pages(self, tmp_path: Path, read: Read) -> None:
         first = Page().text(60, 60, "Harbour report", 22).text(60, 100, "Cranes", 15)
         first.lines(60, 130, "All cranes were inspected in May and", "found in order by the office.")
