@@ -166,13 +166,23 @@ class Attributor:
             return None
         return cite(self._spans[-negative_index])
 
+    def nearness(self, text: str) -> list[float]:
+        """Return for each span how near (0 to 1) a text is to it, whether or not the span supports the text."""
+        if not self._spans:
+            return []
+        cosines = self.vectors @ self._embed([text])[0]
+        return [self._mixed(text, span, float(cosine)) for span, cosine in zip(self._spans, cosines, strict=True)]
+
     def _score(self, sentence: str, span: Span, cosine: float) -> float:
         evidence = f"{span.context} {span.quote}"
         numbers = set(_NUMBER.findall(sentence)) - self._question_numbers
         if not numbers <= set(_NUMBER.findall(evidence)) or not self._news_stands_in(sentence, evidence):
             return 0.0
+        return self._mixed(sentence, span, cosine)
+
+    def _mixed(self, text: str, span: Span, cosine: float) -> float:
         share = self._calibration.lexical_share
-        return share * lexical_support(sentence, evidence) + (1 - share) * max(0.0, cosine)
+        return share * lexical_support(text, f"{span.context} {span.quote}") + (1 - share) * max(0.0, cosine)
 
     def _news_stands_in(self, sentence: str, evidence: str) -> bool:
         """Whether what the sentence adds to the question stands in the evidence; repeating it adds nothing."""

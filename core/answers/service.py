@@ -45,6 +45,9 @@ EVIDENCE_MARGIN = 2.0
 """How much weaker than the best (in log-odds) evidence may be and still be used."""
 
 REPEATED_SHARE = 0.8
+
+POINTING_WEIGHT = 4.0
+"""Log-odds that full nearness to the rejected text is worth when the span to quote is chosen."""
 PROMPT_BUDGET_TOKENS = 900
 ANSWER_MAX_TOKENS = 96
 
@@ -77,10 +80,12 @@ class _Draft:
         self.sentences.append(sentence)
         return sentence
 
-    def clear(self) -> None:
-        """Take everything back that was said."""
+    def clear(self) -> str:
+        """Take everything back that was said, and return it."""
+        said = " ".join(one["text"] for one in self.sentences)
         self.sentences.clear()
         self.citations.clear()
+        return said
 
     def _number(self, citation: Citation) -> int:
         if citation not in self.citations:
@@ -218,7 +223,8 @@ def _answer(
     if not evidence.answerable:
         draft.refused, draft.notice = True, REFUSAL
     elif _language(found) not in _model_languages():
-        _extract(answer, draft, spans, evidence, notice=_quoting_notice(_language(found)))
+        best = evidence.ranked[0]
+        _extract(str(answer.pk), draft, spans[best], notice=_quoting_notice(_language(found)))
     else:
         request = ChatRequest(
             messages=prompt_messages(
@@ -231,9 +237,10 @@ def _answer(
         )
         _generate(str(answer.pk), draft, attributor, language_model.generate(request))
         if draft.stopped is None and not _is_to_the_point(draft, spans, evidence):
-            draft.clear()
+            rejected = draft.clear()
             event_append(answer_id=str(answer.pk), event="restart", data={"reason": "the sources do not support it"})
-            _extract(answer, draft, spans, evidence, notice="")
+            best = _pointed_at(attributor.nearness(rejected), evidence)
+            _extract(str(answer.pk), draft, spans[best], notice="")
     _store(answer, user, draft, found, evidence)
 
 
@@ -305,13 +312,26 @@ def _attribute(answer_id: str, draft: _Draft, attributor: Attributor, sentence: 
     event_append(answer_id=answer_id, event="sentence", data={**event, "cited": shown})
 
 
-def _extract(answer: Answer, draft: _Draft, spans: Sequence[Span], evidence: Evidence, *, notice: str) -> None:
-    """Answer with the source's own words: the best span."""
+def _pointed_at(nearness: Sequence[float], evidence: Evidence) -> int:
+    """Return the span to quote instead of a rejected text.
+
+    What the model said is not supported, but it says what the model took for the answer: of evidence that is about
+    equally strong, the span nearest to it is quoted.
+    """
+    strong = [
+        index
+        for index in evidence.ranked
+        if evidence.logits[index] >= evidence.logits[evidence.ranked[0]] - EVIDENCE_MARGIN
+    ]
+    return max(strong, key=lambda index: evidence.logits[index] + POINTING_WEIGHT * nearness[index])
+
+
+def _extract(answer_id: str, draft: _Draft, span: Span, *, notice: str) -> None:
+    """Answer with the source's own words."""
     draft.extractive, draft.notice = True, notice
-    best = spans[evidence.ranked[0]]
-    span_event = draft.add(" ".join(best.quote.split()), cite(best))
-    shown = [draft.citations[n - 1].as_json(n) for n in span_event["citations"]]
-    event_append(answer_id=str(answer.pk), event="sentence", data={**span_event, "cited": shown})
+    event = draft.add(" ".join(span.quote.split()), cite(span))
+    shown = [draft.citations[n - 1].as_json(n) for n in event["citations"]]
+    event_append(answer_id=answer_id, event="sentence", data={**event, "cited": shown})
 
 
 def _store(answer: Answer, user: User, draft: _Draft, found: SearchResult, evidence: Evidence) -> None:

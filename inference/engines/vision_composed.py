@@ -167,7 +167,8 @@ def _caption(facts: Mapping[str, PictureFact]) -> str:
     elif _is_known(facts, "content"):
         sentences.append(f"Likely a photograph of: {facts['content'].value}.")
     if _is_known(facts, "text"):
-        sentences.append(f'Text in the picture: "{_quoted(facts["text"].value)}".')
+        # The words themselves are OCR's result and stand beside the caption; repeated here they would be found twice.
+        sentences.append("It holds text." if sentences else "A picture that holds text.")
     if _is_known(facts, "colours"):
         sentences.append(f"Colours: {facts['colours'].value}.")
     if not (_is_known(facts, "chart") or _is_known(facts, "content") or _is_known(facts, "text")):
