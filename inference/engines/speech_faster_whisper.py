@@ -15,7 +15,7 @@ from faster_whisper.vad import VadOptions, get_speech_timestamps
 from inference.errors import DamagedFile, EmptyInput, InputRejected, LimitExceeded
 from inference.preprocessing.library_errors import library_errors
 from inference.preprocessing.speech_window import SpeechWindow, speech_windows
-from inference.preprocessing.utterance import utterances_split
+from inference.preprocessing.utterance import utterances_split, words_whole
 from inference.values import SAMPLE_RATE_HZ, Transcript, Waveform, Word
 
 ENGINE = "faster_whisper"
@@ -128,7 +128,7 @@ class FasterWhisperRecognizer:
         sounds = [window.sound for _, window in placed]
         for (index, window), segments in zip(placed, self._decoded(language, sounds), strict=True):
             for segment in segments:
-                yield from ((index, word) for word in _words_of(segment, window))
+                yield from ((index, word) for word in words_whole(_pieces_of(segment, window), language))
 
     def _decoded(self, language: str, sounds: Sequence[Waveform]) -> list[list[Any]]:
         found = self._decode(language, sounds)
@@ -179,15 +179,14 @@ def _shifted(segment: Any, shift_s: float) -> Any:
     return dataclasses.replace(segment, start=segment.start + shift_s, end=segment.end + shift_s, words=words)
 
 
-def _words_of(segment: Any, window: SpeechWindow) -> Iterable[Word]:
+def _pieces_of(segment: Any, window: SpeechWindow) -> Iterable[Word]:
     if segment.no_speech_prob > NO_SPEECH_PROBABILITY and segment.avg_logprob < NO_SPEECH_LOG_PROBABILITY:
         return
     for word in segment.words:
-        text = word.word.strip()
-        if text:
+        if word.word.strip():
             start_s, end_s = window.original_span(word.start, word.end)
             yield Word(
-                text=text,
+                text=word.word,
                 start_s=round(start_s, 3),
                 end_s=round(end_s, 3),
                 probability=round(float(word.probability), 4),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import itertools
 import re
 from collections.abc import Iterable, Sequence
@@ -15,6 +16,34 @@ _SENTENCE_END = re.compile(r"[.?!。？！…؟।]['\"”’)\]»]*$")
 _ABBREVIATION = re.compile(r"^(?:(?:mr|mrs|ms|dr|prof|st|jr|sr|vs|etc|no|e\.g|i\.e|[a-z])\.)$", re.IGNORECASE)
 # Scripts that put no space between words; a recogniser's "words" there are single characters.
 _UNSPACED_LANGUAGES = frozenset({"zh", "ja", "th", "lo", "my", "yue", "km", "bo"})
+
+
+def words_whole(pieces: Iterable[Word], language: str) -> list[Word]:
+    """Put together what is written without a space, such as ``l'eau``, ``28.8`` and ``co-worker``.
+
+    Args:
+        pieces: In order of time; one that begins a word has a space before its text.
+        language: Of all pieces; some languages put no space between words, there every piece is one.
+
+    Returns:
+        Words without surrounding space.
+    """
+    words: list[Word] = []
+    for piece in pieces:
+        text = piece.text.strip()
+        if not text:
+            continue
+        if words and not piece.text[0].isspace() and language not in _UNSPACED_LANGUAGES:
+            begun = words[-1]
+            words[-1] = dataclasses.replace(
+                begun,
+                text=begun.text + text,
+                end_s=max(begun.end_s, piece.end_s),
+                probability=min(begun.probability, piece.probability),
+            )
+        else:
+            words.append(dataclasses.replace(piece, text=text))
+    return words
 
 
 def utterances_split(words: Sequence[Word], language: str) -> tuple[Utterance, ...]:

@@ -6,7 +6,7 @@ import torch
 
 from inference.preprocessing import mel
 from inference.preprocessing.speech_window import WINDOW_SAMPLES, speech_windows
-from inference.preprocessing.utterance import LONGEST_S, utterances_split
+from inference.preprocessing.utterance import LONGEST_S, utterances_split, words_whole
 from inference.values import SAMPLE_RATE_HZ, Word
 
 
@@ -41,6 +41,22 @@ class TestSpeechWindows:
 
     def test_of_silence_are_none(self):
         assert speech_windows(np.zeros(1000, np.float32), []) == []
+
+
+class TestWordsWhole:
+    def test_puts_together_what_has_no_space_between(self):
+        heard = words((" à", 0, 0.2), (" l", 0.2, 0.3), ("'eau,", 0.3, 0.6), (" 28", 0.7, 0.9), (".8", 0.9, 1.4))
+
+        whole = words_whole(heard, "fr")
+
+        assert [(word.text, word.start_s, word.end_s) for word in whole] == [
+            ("à", 0, 0.2),
+            ("l'eau,", 0.2, 0.6),
+            ("28.8", 0.7, 1.4),
+        ]
+
+    def test_leaves_scripts_without_spaces_in_their_pieces(self):
+        assert [word.text for word in words_whole(words(("今日", 0, 0.4), ("は", 0.4, 0.5)), "ja")] == ["今日", "は"]
 
 
 class TestUtterancesSplit:
