@@ -58,6 +58,39 @@ class TestPlainText:
             ("- one\n- two", "list"),
         ]
 
+    def test_lines_that_were_wrapped_to_a_width_are_joined_in_place(self, read, written):
+        source = (
+            "The keeper of the lighthouse writes every evening into the log how many\n"
+            "   ships went by, which flags they flew and whether the lamp was trimmed.\n"
+            "The log is read aloud in the harbour office on the first Monday of each\n"
+            "   month.\n\n"
+            "The tide comes in,\nthe tide goes out,\nand nobody asks the harbour about it or why.\n"
+        )
+
+        extraction = read(written("a.txt", source)).extraction
+
+        first, verse = extraction.blocks
+        assert "how many    ships went by" in first.text
+        assert verse.text.count("\n") == 2
+        assert len(extraction.text) == len(source)
+        assert extraction.text[first.anchor.start_char : first.anchor.end_char] == first.text
+
+    def test_numbered_lines_between_text_are_headings(self, read, written):
+        source = (
+            "HARBOUR RULES\n\n1. Ships\n\nShips keep to the right.\n\n1.1. Boats\n\nBoats give way.\n\n"
+            "2. Cargo\n\nBring:\n\n3. Rope\n\n4. Tar\n\n5. Salt\n"
+        )
+
+        blocks = read(written("a.txt", source)).extraction.blocks
+
+        assert [(block.text, block.heading_path) for block in blocks if block.role == "heading"] == [
+            ("HARBOUR RULES", ()),
+            ("1. Ships", ("HARBOUR RULES",)),
+            ("1.1. Boats", ("HARBOUR RULES", "1. Ships")),
+            ("2. Cargo", ("HARBOUR RULES",)),
+        ]
+        assert blocks[-1].heading_path == ("HARBOUR RULES", "2. Cargo")
+
     @pytest.mark.parametrize("seed", range(30))
     def test_no_character_is_lost(self, seed, read, written):
         chance = random.Random(seed)
