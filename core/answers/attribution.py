@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import itertools
 import re
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
@@ -24,6 +25,8 @@ MAX_SPANS = 120
 
 CELL_GAP = " | "
 """Stands between the cells of a row in a table's text."""
+
+PICTURE_KINDS = frozenset({"image", "frame"})
 
 PROSE_KINDS = frozenset({"text", "speech"})
 
@@ -104,8 +107,13 @@ def _sentences(segment: Segment) -> Iterator[tuple[int, int]]:
     blocks = [(start, end) for start, end, _ in segment.spans or []] or [(0, len(segment.text))]
     for block_start, block_end in blocks:
         block = segment.text[block_start:block_end]
-        for start, end in sentence_spans(block, by_line=segment.kind not in PROSE_KINDS):
+        found = sentence_spans(block, by_line=segment.kind not in PROSE_KINDS)
+        for start, end in found:
             yield block_start + start, block_start + end
+        if segment.kind in PICTURE_KINDS:
+            # A line of a picture often means something only with its neighbour: the title above, the label beside.
+            for (start, _), (_, end) in itertools.pairwise(found):
+                yield block_start + start, block_start + end
 
 
 def quote_anchor(span: Span) -> dict[str, Any]:

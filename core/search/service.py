@@ -19,8 +19,6 @@ from core.segments.models import EmbeddingSpace, Segment, SpaceName
 LEG_LIMIT = 60
 """Hits a leg hands to the fusion; deeper ones no longer move a first page."""
 
-PICTURE_KINDS = frozenset({"image", "frame"})
-
 TEXT_WEIGHT = 1.0
 FULL_TEXT_WEIGHT = 1.0
 PICTURE_WEIGHT = 2.5

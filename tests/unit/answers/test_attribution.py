@@ -82,6 +82,18 @@ class TestSupport:
         assert found.quote == "Pump 7 | 4 May 2020"
 
 
+class TestSegmentSpans:
+    def test_two_neighbouring_lines_of_a_picture_are_a_span_too(self):
+        picture = segment("Visitors of the museum\nJuly was the busiest month")
+        picture.kind = "image"
+
+        assert [span.quote for span in segment_spans([picture])] == [
+            "Visitors of the museum",
+            "July was the busiest month",
+            "Visitors of the museum\nJuly was the busiest month",
+        ]
+
+
 class TestQuoteAnchor:
     def test_characters_are_those_of_the_quote(self):
         text = "Intro.\n\nThe fee is 40 euros."
