@@ -138,7 +138,7 @@ def text_chunks(blocks: Iterable[TextBlock], budget: TokenBudget) -> tuple[Chunk
     """Turn the blocks of one part, in reading order, into chunks."""
     chunks: list[Chunk] = []
     headers: dict[tuple[str, str], Anchor] = {}
-    for kind, run in _runs(blocks):
+    for kind, run in _runs(_without_lone_titles(tuple(blocks))):
         if kind == "table":
             for block in run:
                 chunks += _table_chunks(block, budget, headers)
@@ -224,6 +224,23 @@ def _cells(first_column: int, first_row: int, last_column: int, last_row: int) -
 def _place(anchor: Anchor) -> tuple[object, ...]:
     """What two anchors must share to stand in one chunk."""
     return (anchor.family, anchor.part, anchor.page, anchor.sheet, anchor.speaker, anchor.frame_s)
+
+
+def _without_lone_titles(blocks: Sequence[TextBlock]) -> list[TextBlock]:
+    """Leave out headings that could only be a chunk of their own and are told by the path of what follows them."""
+    kept: list[TextBlock] = []
+    for block in reversed(blocks):
+        if kept and block.role == "heading" and _is_told(block, kept[-1]):
+            continue
+        kept.append(block)
+    return kept[::-1]
+
+
+def _is_told(heading: TextBlock, following: TextBlock) -> bool:
+    path = (*heading.heading_path, heading.text)
+    if following.heading_path[: len(path)] != path:
+        return False
+    return following.role in ("table", "turn") or _place(heading.anchor) != _place(following.anchor)
 
 
 def _runs(blocks: Iterable[TextBlock]) -> Iterator[tuple[str, list[TextBlock]]]:

@@ -53,6 +53,11 @@ def char_document(seed: int) -> tuple[str, list[TextBlock]]:
     return text, blocks
 
 
+def told_by(heading: TextBlock, chunk: Chunk) -> bool:
+    path = (*heading.heading_path, heading.text)
+    return chunk.heading_path[: len(path)] == path
+
+
 def check_spans(chunk: Chunk) -> None:
     position = 0
     for span in chunk.spans:
@@ -88,9 +93,31 @@ class TestTextChunks:
             for span in chunk.spans:
                 assert text[span.anchor.start_char : span.anchor.end_char] == chunk.text[span.start : span.end]
                 covered.update(range(span.anchor.start_char or 0, span.anchor.end_char or 0))
+        for block in blocks:
+            if block.role == "heading" and any(told_by(block, chunk) for chunk in chunks):
+                covered.update(range(block.anchor.start_char or 0, block.anchor.end_char or 0))
         missing = [index for index in range(len(text)) if index not in covered and not text[index].isspace()]
         assert missing == []
         assert chunks == text_chunks(blocks, budget)
+
+    def test_have_no_title_alone_before_its_table_or_at_the_end_of_its_page(self, budget: TokenBudget) -> None:
+        first, second = Anchor(page=1), Anchor(page=2)
+        blocks = [
+            TextBlock(text="Cargo", anchor=first, role="heading"),
+            TextBlock(text="Prices", anchor=first, role="heading", heading_path=("Cargo",)),
+            TextBlock(text="rope | 4\ntar | 7", anchor=first, role="table", heading_path=("Cargo", "Prices")),
+            TextBlock(text="Pilots", anchor=first, role="heading"),
+            TextBlock(text="The pilot boards at the wharf.", anchor=second, heading_path=("Pilots",)),
+            TextBlock(text="Index", anchor=second, role="heading"),
+        ]
+
+        chunks = text_chunks(blocks, budget)
+
+        assert [(chunk.heading_path, chunk.text) for chunk in chunks] == [
+            (("Cargo", "Prices"), "rope | 4\ntar | 7"),
+            (("Pilots",), "The pilot boards at the wharf."),
+            ((), "Index"),
+        ]
 
     @pytest.mark.parametrize("seed", range(30))
     def test_never_mix_tables_with_text_nor_sections(self, seed: int, budget: TokenBudget) -> None:
