@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import re
 from collections.abc import Sequence
 
 from core.jobs.service import StepPlan
@@ -14,6 +15,11 @@ from inference.values import LayoutRegion, PageReading, RgbImage
 PICTURES_PER_STEP = 4
 LETTERS_MIN = 3
 """A letter or two in a whole picture is an eye or a button that looks like one."""
+
+LETTER_SHARE_MIN = 0.5
+"""A line of mostly stars and strokes is a pattern."""
+
+_TOGETHER = re.compile(r"[^\W_]{2,}")
 
 LAYOUT_LINES_MIN = 6
 """Fewer lines have no layout worth finding."""
@@ -38,7 +44,7 @@ def ocr(context: StepContext) -> StepOutcome:
     keys = sorted(context.parameters["pictures"])
     images = [picture_load(context.parameters["pictures"][key]) for key in keys]
     with context.engines.lease(role="ocr") as engine:
-        readings = [_trusted(reading) for reading in engine.read(images)]
+        readings = [trusted(reading) for reading in engine.read(images)]
     regions = _regions(context, images, readings)
     found = {
         key: (reading, list(regions.get(index, ())))
@@ -47,9 +53,17 @@ def ocr(context: StepContext) -> StepOutcome:
     return StepOutcome(result={"readings": value_store(context.step, found), "pictures": len(keys)})
 
 
-def _trusted(reading: PageReading) -> PageReading:
-    letters = sum(character.isalnum() for line in reading.lines for character in line.text)
-    return reading if letters >= LETTERS_MIN else dataclasses.replace(reading, lines=())
+def trusted(reading: PageReading) -> PageReading:
+    """Leave out lines that are patterns, and all where no word and no number is among them."""
+    lines = tuple(line for line in reading.lines if _letters(line.text) >= LETTER_SHARE_MIN * len(line.text.strip()))
+    letters = sum(_letters(line.text) for line in lines)
+    # Coins, wheels and windows are read as rows of single O, C and 0: nothing among them is a word or a number.
+    speaks = any(len(set(found.casefold())) > 1 for line in lines for found in _TOGETHER.findall(line.text))
+    return dataclasses.replace(reading, lines=lines if speaks and letters >= LETTERS_MIN else ())
+
+
+def _letters(text: str) -> int:
+    return sum(character.isalnum() for character in text)
 
 
 def _regions(
