@@ -37,6 +37,8 @@ _INLINE: Final = frozenset({
 })  # fmt: skip
 _HEADINGS: Final = {f"h{level}": level for level in range(1, 7)}
 _HIDDEN = re.compile(r"display\s*:\s*none|visibility\s*:\s*hidden", re.IGNORECASE)
+# Generators of documentation put such a mark beside every heading; it shows under the pointer only.
+_PERMALINKS: Final = frozenset({"\N{PILCROW SIGN}", "#", "\N{LINK SYMBOL}"})
 _CHARSET = re.compile(rb"""(?:charset|encoding)\s*=\s*["']?\s*([A-Za-z0-9_.:-]+)""", re.IGNORECASE)
 _PROLOGUE_BYTES = 4_096
 _DEPTH = 200
@@ -191,7 +193,9 @@ def _spaced(text: str | None) -> str:
 
 
 def _is_hidden(element: Any) -> bool:
-    return element.get("hidden") is not None or bool(_HIDDEN.search(element.get("style") or ""))
+    if element.get("hidden") is not None or _HIDDEN.search(element.get("style") or ""):
+        return True
+    return element.tag == "a" and element.text_content().strip() in _PERMALINKS
 
 
 def _preformatted(element: Any) -> str:

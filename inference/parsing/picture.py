@@ -116,7 +116,8 @@ def _opened(path: Path, extension: str, limits: Limits) -> Iterator[Image.Image]
             yield image
     except UnidentifiedImageError as error:
         raise DamagedFile(
-            f"'{path.name}' is damaged: it begins like a {extension} picture but cannot be read"
+            f"'{path.name}' begins like a {extension} picture but cannot be read: it is damaged or of a rare variant; "
+            "save it as PNG"
         ) from error
     except (OSError, SyntaxError, ValueError, EOFError, ZeroDivisionError) as error:
         raise DamagedFile(f"'{path.name}' is damaged or cut off: {error}") from error

@@ -55,6 +55,14 @@ class TestHtml:
         for unseen in ("tracking", "color:red", "Imprint", "invisible", "photo.jpg"):
             assert unseen not in text
 
+    def test_leaves_out_marks_that_link_a_heading_to_itself(self, read, written):
+        mark = '<a class="headerlink" href="#tides">\N{PILCROW SIGN}</a>'
+        source = f'<h1>Tides{mark}</h1><p>High at noon <a href="#x">today</a>.</p>'
+
+        blocks = read(written("a.html", source)).extraction.blocks
+
+        assert [block.text for block in blocks] == ["Tides", "High at noon today."]
+
     def test_reads_the_declared_encoding(self, read, written):
         page = '<html><head><meta charset="iso-8859-2"></head><body><p>Łódź, Kraków</p></body></html>'
 
