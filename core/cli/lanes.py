@@ -14,8 +14,9 @@ from pathlib import Path
 from typing import IO, Literal
 from xml.etree import ElementTree
 
-from core.cli.output import models_missing
-from core.settings.env import REPOSITORY, child_environment
+from core.settings.env import REPOSITORY, child_environment, env
+from models_local.catalog import catalog_read
+from models_local.store import Store
 
 State = Literal["passed", "failed", "not run"]
 
@@ -67,14 +68,25 @@ def _program(names: Sequence[str], advice: str) -> Callable[[], str | None]:
     return lambda: None if any(map(shutil.which, names)) else f"{' or '.join(names)} is missing: {advice}"
 
 
-def _models() -> str | None:
-    missing = models_missing()
-    return f"models are missing ({', '.join(missing)}): ./cloister models pull" if missing else None
+def models_absent() -> list[str]:
+    """Return the models of the catalog that the store lacks; the conformance suites use all of them."""
+    catalog = catalog_read(REPOSITORY / "configs" / "models.toml")
+    store = Store(env().weights, catalog)
+    return sorted(name for name in catalog.models if not store.present(name))
+
+
+def models_needed() -> str | None:
+    """Say which models are missing and how to get them."""
+    missing = models_absent()
+    return f"models are missing ({', '.join(missing)}): ./cloister models pull {' '.join(missing)}" if missing else None
 
 
 _PYTEST = _python_library("pytest_django", "./cloister test")
 _LLAMA = _python_library("llama_cpp", "apt-get install g++ && ./cloister test")
 _CHROMIUM = _program(("chromium", "chromium-browser"), "apt-get install chromium chromium-driver")
+_LIBREOFFICE = _program(
+    ("soffice", "libreoffice"), "apt-get install libreoffice-writer libreoffice-calc libreoffice-impress"
+)
 _UNSHARE = _program(("unshare",), "apt-get install util-linux")
 
 LANES = (
@@ -82,10 +94,10 @@ LANES = (
     Lane(name="unit", folder="tests/unit", needs=(_PYTEST,)),
     Lane(name="architecture", folder="tests/architecture", needs=(_PYTEST,)),
     Lane(name="services", folder="tests/services", needs=(_PYTEST,)),
-    Lane(name="engines", folder="tests/engines", needs=(_PYTEST, _models, _LLAMA)),
-    Lane(name="end_to_end", folder="tests/end_to_end", needs=(_PYTEST, _models, _UNSHARE)),
-    Lane(name="browser", folder="tests/browser", needs=(_PYTEST, _models, _CHROMIUM)),
-    Lane(name="faults", folder="tests/faults", needs=(_PYTEST, _models)),
+    Lane(name="engines", folder="tests/engines", needs=(_PYTEST, models_needed, _LLAMA)),
+    Lane(name="end_to_end", folder="tests/end_to_end", needs=(_PYTEST, models_needed, _UNSHARE, _LIBREOFFICE)),
+    Lane(name="browser", folder="tests/browser", needs=(_PYTEST, models_needed, _CHROMIUM)),
+    Lane(name="faults", folder="tests/faults", needs=(_PYTEST, models_needed)),
 )
 
 CHECKS: tuple[tuple[str, ...], ...] = (

@@ -7,7 +7,10 @@ import dataclasses
 import sys
 from typing import Any
 
-from core.cli.lanes import LANES, LaneResult
+from django.core.management import call_command
+from django.core.management.base import CommandError
+
+from core.cli.lanes import LANES, LaneResult, models_absent, models_needed
 from core.cli.output import Outcome, OutcomeCommand
 
 EXIT_FAILED = 1
@@ -28,13 +31,27 @@ class Command(OutcomeCommand):
             text = f"there is no lane {', '.join(unknown)}; known are {', '.join(lane.name for lane in LANES)}"
             return Outcome(data={"error": {"code": "unknown_lane", "message": text}}, text=text, exit_code=2)
         output = sys.stderr if options["json"] else sys.stdout
+        lanes = [lane for lane in LANES if not options["lanes"] or lane.name in options["lanes"]]
+        if any(models_needed in lane.needs for lane in lanes):
+            _models_provide()
         results = []
-        for lane in LANES:
-            if not options["lanes"] or lane.name in options["lanes"]:
-                sys.stderr.write(f"=== {lane.name}\n")
-                sys.stderr.flush()
-                results.append(lane.run(output))
+        for lane in lanes:
+            sys.stderr.write(f"=== {lane.name}\n")
+            sys.stderr.flush()
+            results.append(lane.run(output))
         return _outcome(results)
+
+
+def _models_provide() -> None:
+    missing = models_absent()
+    if not missing:
+        return
+    sys.stderr.write("=== models\n")
+    try:
+        call_command("models", "pull", *missing, stdout=sys.stderr)
+    except CommandError as error:
+        # The lanes that need them are then NOT RUN, and say which command provides them.
+        sys.stderr.write(f"{error}\n")
 
 
 def _outcome(results: list[LaneResult]) -> Outcome:
