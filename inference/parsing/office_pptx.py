@@ -12,7 +12,7 @@ from pptx.exc import PackageNotFoundError
 from pptx.package import Package
 from pptx.parts.presentation import PresentationPart
 
-from inference.errors import DamagedFile, EmptyInput, UnsupportedFormat
+from inference.errors import DamagedFile, EmptyInput, LimitExceeded, UnsupportedFormat
 from inference.parsing.base import Limits, Parsed, ParseRequest
 from inference.parsing.blocks import Role, clean, flat, spoken_alternative, table_text
 from inference.parsing.embedded_picture import PictureShelf
@@ -26,6 +26,7 @@ _A: Final = "{http://schemas.openxmlformats.org/drawingml/2006/main}"
 _P: Final = "{http://schemas.openxmlformats.org/presentationml/2006/main}"
 _DIAGRAM: Final = "{http://schemas.openxmlformats.org/drawingml/2006/diagram}"
 _UNTOLD: Final = frozenset({PP_PLACEHOLDER.SLIDE_NUMBER, PP_PLACEHOLDER.DATE})
+_EMBEDDED_FILES: Final = (b"PK\x03\x04", b"%PDF-")
 _DEPTH = 20
 _DAMAGE = (PackageNotFoundError, *BROKEN_PACKAGE)
 
@@ -63,6 +64,7 @@ def parse(path: Path, info: SourceInfo, request: ParseRequest) -> Parsed:  # noq
     blocks: list[TextBlock] = []
     pictures: list[Picture] = []
     artefacts: dict[str, bytes] = {}
+    inside: dict[str, bytes] = {}
     total = len(presentation.slides)
     wanted = request.units(total)
     try:
@@ -74,11 +76,17 @@ def parse(path: Path, info: SourceInfo, request: ParseRequest) -> Parsed:  # noq
             blocks += reader.blocks
             pictures += reader.pictures
             artefacts |= reader.shelf.artefacts
+            inside |= reader.inside
     except _DAMAGE as error:
         raise DamagedFile(f"'{path.name}' cannot be read as a presentation: {error}") from error
-    if not blocks and not pictures and len(wanted) == total:
+    if not blocks and not pictures and not inside and len(wanted) == total:
         raise EmptyInput(f"'{path.name}' holds no text and no pictures")
-    return Parsed(extraction=Extraction(blocks=tuple(blocks), pictures=tuple(pictures)), artefacts=artefacts)
+    if len(inside) > request.limits.attachments:
+        raise LimitExceeded(f"'{path.name}' carries more than {request.limits.attachments} files; split it")
+    extraction = Extraction(
+        blocks=tuple(blocks), pictures=tuple(pictures), attachments=tuple((name, name) for name in inside)
+    )
+    return Parsed(extraction=extraction, artefacts=artefacts | inside)
 
 
 def _presentation(path: Path, limits: Limits) -> Any:
@@ -100,6 +108,7 @@ class _Slide:
     def __init__(self, presentation: Any, slide: Any, number: int, limits: Limits, name: str) -> None:
         self.blocks: list[TextBlock] = []
         self.pictures: list[Picture] = []
+        self.inside: dict[str, bytes] = {}
         self.shelf = PictureShelf(limits, f"slide-{number}-picture")
         self._size = (float(presentation.slide_width or 1), float(presentation.slide_height or 1))
         self._slide = slide
@@ -142,6 +151,7 @@ class _Slide:
             self._add(table_text(chart_rows(space)), box, "table")
         self._diagram(shape, box)
         self._embedded(shape, box)
+        self._files_inside(shape)
 
     def _diagram(self, shape: Any, box: Box | None) -> None:
         for reference in shape.element.iter(f"{_DIAGRAM}relIds"):
@@ -172,6 +182,13 @@ class _Slide:
             properties = next(shape.element.iter(f"{_P}cNvPr"), None)
             described = properties.get("descr") if properties is not None else None
             self._add(spoken_alternative(described), box, "caption")
+
+    def _files_inside(self, shape: Any) -> None:
+        """Keep a sheet or document that was put on the slide as a file of its own; only its picture is shown there."""
+        for reference in shape.element.iter(f"{_P}oleObj"):
+            part = self._related(reference.get(f"{_R}id"))
+            if part is not None and part.blob.startswith(_EMBEDDED_FILES):
+                self.inside[f"slide-{self._number}-{part.partname.filename}"] = part.blob
 
     def _related(self, identifier: str | None) -> Any:
         relation = self._slide.part.rels.get(identifier) if identifier else None

@@ -234,6 +234,20 @@ class TestPptx:
         assert sum(ranges, ()) == whole
         assert ranges[2] == ()
 
+    def test_a_sheet_put_on_a_slide_is_a_file_inside(self, read, saved):
+        workbook = openpyxl.Workbook()
+        workbook.active.append(["Crane", "12 t"])
+        workbook_path = saved("inner.xlsx", workbook)
+        deck = pptx.Presentation()
+        slide = deck.slides.add_slide(deck.slide_layouts[6])
+        slide.shapes.add_ole_object(str(workbook_path), "Excel.Sheet.12", Inches(1), Inches(1))
+
+        parsed = read(saved("a.pptx", deck))
+
+        ((name, artefact),) = parsed.extraction.attachments
+        assert name.startswith("slide-1-")
+        assert parsed.artefacts[artefact] == workbook_path.read_bytes()
+
     def test_without_content_is_empty(self, read, saved):
         deck = pptx.Presentation()
         deck.slides.add_slide(deck.slide_layouts[6])
