@@ -20,7 +20,9 @@ from inference.values import Anchor, Extraction, SourceInfo, TextBlock
 _PARAGRAPH = re.compile(r"\S(?:.*\S)?(?:\n[^\S\n]*\S(?:.*\S)?)*")
 _BULLET = re.compile(r"^\s*(?:[-*•–]|\d{1,3}[.)])\s+\S")
 _NUMBERED = re.compile(r"^(\d{1,2}(?:\.\d{1,2}){0,4})\.?[^\S\n]+[^\W\d_]")
+_DOTTED = re.compile(r"^\d{1,2}\.\d")
 _HEADING_CHARS = 80
+_INDENT = 3
 _CAPITALS_MIN = 4
 _WIDTH_MIN = 50
 _WIDTH_MAX = 100
@@ -73,7 +75,9 @@ def _blocks(text: str) -> tuple[TextBlock, ...]:
 
 def _heading_level(text: str, start: int, paragraph: str) -> int:
     """Return 1 for the outermost level, 0 for what is no heading."""
-    at_margin = start == 0 or text[start - 1] == "\n"
+    indent = start - (text.rfind("\n", 0, start) + 1)
+    # "2.1. Rules" is hardly an item of a list, "1. Nobody may" well inside is.
+    at_margin = indent == 0 or (indent <= _INDENT and _DOTTED.match(paragraph))
     if not at_margin or len(paragraph) > _HEADING_CHARS or "\n" in paragraph or paragraph[-1] in ".,;:!?":
         return 0
     if paragraph.isupper() and sum(char.isalpha() for char in paragraph) >= _CAPITALS_MIN:

@@ -77,7 +77,7 @@ class TestPlainText:
 
     def test_numbered_lines_between_text_are_headings(self, read, written):
         source = (
-            "HARBOUR RULES\n\n1. Ships\n\nShips keep to the right.\n\n1.1. Boats\n\nBoats give way.\n\n"
+            "HARBOUR RULES\n\n1. Ships\n\nShips keep to the right.\n\n  1.1. Boats\n\nBoats give way.\n\n"
             "2. Cargo\n\nBring:\n\n3. Rope\n\n4. Tar\n\n5. Salt\n"
         )
 
