@@ -16,10 +16,8 @@ from rest_framework.views import APIView
 from core.access.lookup import collection_by_name
 from core.api.requests import user_of
 from core.remote import query_embed
-from core.search.service import segments_search
+from core.search.service import QUERY_IMAGE_MAX_MIB, segments_search
 from inference.values import SEGMENT_KINDS
-
-QUERY_IMAGE_MAX_MIB = 32
 
 
 class SearchSerializer(serializers.Serializer[dict[str, Any]]):

@@ -19,6 +19,9 @@ from core.segments.models import EmbeddingSpace, Segment, SpaceName
 LEG_LIMIT = 60
 """Hits a leg hands to the fusion; deeper ones no longer move a first page."""
 
+QUERY_IMAGE_MAX_MIB = 32
+"""Largest picture that is taken as a query."""
+
 TEXT_WEIGHT = 1.0
 FULL_TEXT_WEIGHT = 1.0
 PICTURE_WEIGHT = 2.5

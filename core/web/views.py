@@ -24,7 +24,7 @@ from core.documents.models import Document, DocumentState
 from core.documents.service import document_get, documents_visible
 from core.jobs.progress import document_progress
 from core.remote import WorkerRefused, WorkerUnavailable, query_embed
-from core.search.service import segments_search
+from core.search.service import QUERY_IMAGE_MAX_MIB, segments_search
 from core.segments.models import Segment
 from inference.values import SEGMENT_KINDS
 
@@ -32,7 +32,6 @@ DOCUMENTS_SHOWN = 200
 SEGMENTS_SHOWN = 500
 HITS_SHOWN = 10
 QUESTION_MAX_CHARS = 2000
-QUERY_IMAGE_MAX_MIB = 32
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
