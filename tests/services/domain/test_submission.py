@@ -72,9 +72,9 @@ class TestSubmit:
         )
 
         found = document_get(user=alice.user, document_id=document.pk)
-        assert [(part.ordinal, part.name, part.media_type) for part in found.parts.all()] == [
-            (0, "words", "text/plain"),
-            (1, "a.png", ""),
+        assert [(part.ordinal, part.name, part.inline) for part in found.parts.all()] == [
+            (0, "words", True),
+            (1, "a.png", False),
         ]
         _, opened = part_open(user=alice.user, document_id=document.pk, part_id=found.parts.all()[0].pk)
         with opened:
