@@ -62,7 +62,7 @@ def cases(collection_name: str) -> list[Case]:
         result = segments_search(
             user=user, embedder=query_embed, text=question, collection_ids=[collection.pk], limit=SEARCHED_SEGMENTS
         )
-        spans = segment_spans([hit.segment for hit in result.hits])
+        spans = segment_spans([hit.segment for hit in result.hits], question=question)
         if not spans:
             empty = np.zeros((0, 3))
             found.append(Case(question=question, expected=expected, for_fitting=for_fitting, features=empty, quotes=()))

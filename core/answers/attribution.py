@@ -82,8 +82,11 @@ class Citation:
         }
 
 
-def segment_spans(segments: Sequence[Segment]) -> list[Span]:
-    """Return the quotable spans of the segments, in the segments' order."""
+def segment_spans(segments: Sequence[Segment], *, question: str) -> list[Span]:
+    """Return the quotable spans of the segments in their order, at most ``MAX_SPANS``.
+
+    Of long tables there are more: then those stay that share the most words with the question.
+    """
     spans: list[Span] = []
     for segment in segments:
         headings = " ".join(segment.heading_path)
@@ -93,7 +96,10 @@ def segment_spans(segments: Sequence[Segment]) -> list[Span]:
             context = f"{headings} {header_row if header_row != quote else ''}".strip()
             meaning = _row_meaning(header_row, quote) if header_row and header_row != quote else quote
             spans.append(Span(segment=segment, start=start, end=end, quote=quote, context=context, meaning=meaning))
-    return spans[:MAX_SPANS]
+    if len(spans) <= MAX_SPANS:
+        return spans
+    by_words = sorted(range(len(spans)), key=lambda index: -lexical_support(question, spans[index].meaning))
+    return [spans[index] for index in sorted(by_words[:MAX_SPANS])]
 
 
 def _row_meaning(header_row: str, row: str) -> str:

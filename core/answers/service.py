@@ -207,7 +207,7 @@ def _answer(
         collection_ids=[answer.collection_id],
         limit=SEARCHED_SEGMENTS,
     )
-    spans = segment_spans([hit.segment for hit in found.hits])
+    spans = segment_spans([hit.segment for hit in found.hits], question=answer.question)
     attributor = Attributor(
         spans=spans, question=answer.question, embed=sentence_embedder, calibration=calibration().attribution
     )

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from core.answers.attribution import Attributor, lexical_support, quote_anchor, segment_spans
+from core.answers.attribution import MAX_SPANS, Attributor, lexical_support, quote_anchor, segment_spans
 from core.documents.models import Document
 from core.search.terms import words
 from core.segments.models import Segment
@@ -33,7 +33,10 @@ def segment(text: str, **fields: object) -> Segment:
 
 def attributor(segments: Sequence[Segment], question: str = "When?") -> Attributor:
     return Attributor(
-        spans=segment_spans(segments), question=question, embed=fake_word_vectors, calibration=CALIBRATION
+        spans=segment_spans(segments, question=question),
+        question=question,
+        embed=fake_word_vectors,
+        calibration=CALIBRATION,
     )
 
 
@@ -87,11 +90,21 @@ class TestSegmentSpans:
         picture = segment("Visitors of the museum\nJuly was the busiest month")
         picture.kind = "image"
 
-        assert [span.quote for span in segment_spans([picture])] == [
+        assert [span.quote for span in segment_spans([picture], question="")] == [
             "Visitors of the museum",
             "July was the busiest month",
             "Visitors of the museum\nJuly was the busiest month",
         ]
+
+    def test_of_a_long_table_the_rows_that_speak_of_the_question_stay(self):
+        rows = "\n".join(f"Pump {number} | hall {number}" for number in range(1, 400))
+        table = segment(f"Machine | Place\n{rows}\nPress nine | attic")
+        table.kind = "table"
+
+        spans = segment_spans([table], question="Where is press nine?")
+
+        assert len(spans) == MAX_SPANS
+        assert "Press nine | attic" in [span.quote for span in spans]
 
 
 class TestQuoteAnchor:
@@ -100,7 +113,7 @@ class TestQuoteAnchor:
         spans = [[0, 6, {"start_char": 100, "end_char": 106}], [8, 28, {"start_char": 108, "end_char": 128}]]
         one = segment(text, spans=spans, anchor={"start_char": 100, "end_char": 128})
 
-        anchor = quote_anchor(segment_spans([one])[1])
+        anchor = quote_anchor(segment_spans([one], question="")[1])
 
         assert anchor == {"start_char": 108, "end_char": 128}
 
@@ -116,7 +129,7 @@ class TestQuoteAnchor:
             "Good morning. The budget grew.", words=spoken, anchor={"start_s": 1.0, "end_s": 3.0, "speaker": "S1"}
         )
 
-        anchor = quote_anchor(segment_spans([one])[1])
+        anchor = quote_anchor(segment_spans([one], question="")[1])
 
         assert anchor == {"start_s": 2.0, "end_s": 3.0, "speaker": "S1"}
 
@@ -126,7 +139,7 @@ class TestQuoteAnchor:
             spans=[[0, 8, {"page": 1, "box": [0, 0, 1, 0.1]}], [9, 23, {"page": 1, "box": [0.1, 0.5, 0.9, 0.6]}]],
         )
 
-        assert quote_anchor(segment_spans([one])[1])["box"] == [0.1, 0.5, 0.9, 0.6]
+        assert quote_anchor(segment_spans([one], question="")[1])["box"] == [0.1, 0.5, 0.9, 0.6]
 
 
 class TestLexicalSupport:

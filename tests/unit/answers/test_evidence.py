@@ -23,7 +23,8 @@ TERMS = QueryTerms(
 def spans_of(*texts: str):
     document = Document(id=uuid.uuid4())
     return segment_spans(
-        [Segment(id=uuid.uuid4(), document=document, kind="text", text=text, anchor={"page": 1}) for text in texts]
+        [Segment(id=uuid.uuid4(), document=document, kind="text", text=text, anchor={"page": 1}) for text in texts],
+        question="",
     )
 
 
