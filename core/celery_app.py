@@ -34,7 +34,11 @@ app.conf.update(
     broker_url=settings.CELERY_BROKER_URL,
     broker_connection_retry_on_startup=True,
     broker_connection_max_retries=None,
-    broker_transport_options={"visibility_timeout": VISIBILITY_TIMEOUT_S, "socket_keepalive": True},
+    broker_transport_options={
+        "visibility_timeout": VISIBILITY_TIMEOUT_S,
+        "socket_keepalive": True,
+        "priority_steps": list(range(10)),
+    },
     task_ignore_result=True,
     task_serializer="json",
     accept_content=["json"],

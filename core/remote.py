@@ -17,6 +17,10 @@ from core.celery_app import app
 
 REPLY_TTL_S = 60
 
+LAST_STAGE = 9
+HIGHEST_PRIORITY = 0
+"""Of the Redis transport, whose numbers run the other way round than AMQP's."""
+
 
 class WorkerUnavailable(Exception):
     """No worker answered in time; the request may be repeated."""
@@ -38,9 +42,13 @@ def broker() -> redis.Redis:
     return redis.Redis.from_url(settings.BROKER_URL)
 
 
-def step_publish(*, step_id: str, queue: str = task_names.QUEUE_BULK) -> None:
-    """Ring the doorbell for one step; the Step row is the truth."""
-    app.send_task(task_names.STEP_RUN, args=[step_id], queue=queue)
+def step_publish(*, step_id: str, stage: int) -> None:
+    """Ring the doorbell for one step; the Step row is the truth.
+
+    Later stages go first: of many documents the first ones become searchable while the last ones still wait.
+    """
+    priority = max(HIGHEST_PRIORITY, LAST_STAGE - stage)
+    app.send_task(task_names.STEP_RUN, args=[step_id], queue=task_names.QUEUE_BULK, priority=priority)
 
 
 def answer_publish(*, answer_id: str) -> None:

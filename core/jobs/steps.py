@@ -16,7 +16,6 @@ from core.jobs.errors import LeaseLost
 from core.jobs.models import Job, JobState, Step, StepState
 from core.jobs.plan import StepPlan
 from core.remote import step_publish
-from core.task_names import QUEUE_BULK
 
 LEASE_S = 30.0
 HEARTBEAT_S = 5.0
@@ -128,13 +127,13 @@ def steps_ring(steps: Iterable[Step], *, now: datetime) -> int:
         step.next_ring_at = now + timedelta(seconds=RING_AGAIN_S * 2 ** min(step.rings, RINGS_DOUBLED))
         step.rings += 1
         # The step is stored: a broker that is away delays it until the reaper rings again, and loses nothing.
-        transaction.on_commit(_bell(step.pk), robust=True)
+        transaction.on_commit(_bell(step), robust=True)
     Step.objects.bulk_update(rung, ["rings", "next_ring_at"], batch_size=500)
     return len(rung)
 
 
-def _bell(step_id: UUID) -> Callable[[], None]:
-    return lambda: step_publish(step_id=str(step_id), queue=QUEUE_BULK)
+def _bell(step: Step) -> Callable[[], None]:
+    return lambda: step_publish(step_id=str(step.pk), stage=step.stage)
 
 
 def step_put_back(step: Step, *, now: datetime) -> None:

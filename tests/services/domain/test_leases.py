@@ -48,7 +48,7 @@ def stored(step: Step) -> Step:
 
 def bells(services) -> int:
     with redis.Redis.from_url(services.broker.url()) as client:
-        return int(client.llen("bulk"))
+        return sum(client.llen(key) for key in client.scan_iter("bulk*"))
 
 
 class TestLease:

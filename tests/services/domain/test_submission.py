@@ -28,7 +28,7 @@ pytestmark = pytest.mark.services
 def announced(services) -> list[str]:
     """Step ids the broker holds, oldest last."""
     with redis.Redis.from_url(services.broker.url()) as client:
-        messages = [json.loads(raw) for raw in client.lrange("bulk", 0, -1)]
+        messages = [json.loads(raw) for key in client.scan_iter("bulk*") for raw in client.lrange(key, 0, -1)]
     return [message["headers"]["argsrepr"].strip("[]()', ") for message in messages]
 
 
