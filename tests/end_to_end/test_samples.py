@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 import uuid
 import zipfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -42,14 +42,18 @@ def disguised(stack, tmp_path_factory) -> dict[str, str]:
 
 
 @pytest.fixture
-def a_user(stack, django_db_blocker) -> Callable[[str], Client]:
+def a_user(stack, django_db_blocker) -> Iterator[Callable[[str], Client]]:
     """Makes a user in the running stack's database and returns their client."""
+    made: list[Client] = []
 
     def make(name: str) -> Client:
         with django_db_blocker.unblock():
-            return Client(base_url=stack.url, token=token_create(user_create(name=name)))
+            made.append(Client(base_url=stack.url, token=token_create(user_create(name=name))))
+        return made[-1]
 
-    return make
+    yield make
+    for client in made:
+        client.close()
 
 
 def ready(stack, paths: list[Path], collection: str) -> dict[str, str]:
