@@ -111,11 +111,14 @@ def _coverage(question: str, terms: QueryTerms | None, span: Span) -> float:
 def _held(question: str, terms: QueryTerms | None, evidence: str) -> float:
     if terms is None or not terms.terms:
         return lexical_support(question, evidence)
-    held = set(words(evidence))
+    lowered, held = evidence.lower(), set(words(evidence))
     prefixes = {word[:5] for word in held}
-    matched = sum(
-        term.weight
-        for term in terms.terms
-        if any(lexeme in held or (len(lexeme) >= 4 and lexeme[:5] in prefixes) for lexeme in term.lexemes)
-    )
+
+    def is_held(lexeme: str) -> bool:
+        if not lexeme.isalnum():
+            # A date, a path or a part number is one lexeme of the query, but several words here.
+            return lexeme in lowered
+        return lexeme in held or (len(lexeme) >= 4 and lexeme[:5] in prefixes)
+
+    matched = sum(term.weight for term in terms.terms if any(map(is_held, term.lexemes)))
     return matched / terms.total_weight

@@ -7,7 +7,7 @@ import uuid
 import numpy as np
 
 from core.answers.attribution import segment_spans
-from core.answers.evidence import evidence_weigh
+from core.answers.evidence import evidence_weigh, span_features
 from core.documents.models import Document
 from core.search.terms import QueryTerms, Term
 from core.segments.models import Segment
@@ -39,6 +39,25 @@ def weigh(*texts: str, cosines: list[float]):
         span_vectors=vectors,
         calibration=REFUSAL,
     )
+
+
+class TestCoverage:
+    def test_dates_paths_and_part_numbers_are_found_as_a_whole(self):
+        lexemes = ("2012/01/14", "/opt", "xk-9987-q")
+        terms = QueryTerms(
+            configuration="english", terms=tuple(Term(lexemes=(lexeme,), weight=1.0) for lexeme in lexemes)
+        )
+        spans = spans_of("On 2012/01/14 part XK-9987-Q was put below /opt.", "On 2012/01/15 part XK-9986-Q was lost.")
+
+        features = span_features(
+            question="q",
+            question_vector=[1.0, 0.0],
+            terms=terms,
+            spans=spans,
+            span_vectors=np.zeros((len(spans), 2), dtype=np.float32),
+        )
+
+        assert [row[0] for row in features] == [1.0, 0.0]
 
 
 class TestEvidenceWeigh:
