@@ -54,6 +54,12 @@ ANSWER_MAX_TOKENS = 96
 REFUSAL = "The documents in this collection do not answer this question. The nearest passages are shown as hits."
 
 
+NEAR_REFUSAL = "The documents in this collection do not clearly answer this question. The nearest passage says:"
+
+NEAR_PROBABILITY = 0.1
+"""Below this not even the nearest passage is worth quoting."""
+
+
 class LanguageModel(Protocol):
     """What this service needs of a language model."""
 
@@ -221,7 +227,7 @@ def _answer(
     )
     draft = _Draft()
     if not evidence.answerable:
-        draft.refused, draft.notice = True, REFUSAL
+        _refuse(str(answer.pk), draft, spans, evidence)
     elif _language(found) not in _model_languages():
         best = evidence.ranked[0]
         _extract(str(answer.pk), draft, spans[best], notice=_quoting_notice(_language(found)))
@@ -242,6 +248,13 @@ def _answer(
             best = _pointed_at(attributor.nearness(rejected), evidence)
             _extract(str(answer.pk), draft, spans[best], notice="")
     _store(answer, user, draft, found, evidence)
+
+
+def _refuse(answer_id: str, draft: _Draft, spans: Sequence[Span], evidence: Evidence) -> None:
+    """Refuse; where something comes near, its nearest passage is quoted, so that the reader can judge."""
+    draft.refused, draft.notice = True, REFUSAL
+    if evidence.probability >= NEAR_PROBABILITY:
+        _extract(answer_id, draft, spans[evidence.ranked[0]], notice=NEAR_REFUSAL)
 
 
 def _language(found: SearchResult) -> str:

@@ -118,6 +118,18 @@ class TestAnswering:
         assert answer["citations"] == []
         assert model.requests == []
 
+    def test_a_question_that_comes_near_is_refused_with_the_nearest_passage_quoted(self, library, ask):
+        segment = library.add("The boiler in hall nine was painted green in spring.")
+        model = FakeLanguageModel("Never said.")
+
+        answer = ask(QUESTION, model)
+
+        assert answer["refused"]
+        assert 0.1 <= answer["evidence"]["probability"] < 0.5
+        assert "do not clearly answer" in answer["answer"]
+        assert answer["citations"][0]["quote"] in segment.text
+        assert model.requests == []
+
     def test_a_question_in_another_language_is_answered_by_quoting_and_says_so(self, library, ask):
         library.add("Die Heizung im Keller wurde im März gewartet.", language="de")
         model = FakeLanguageModel("Never said.")
