@@ -17,6 +17,9 @@ from core.celery_app import app
 
 REPLY_TTL_S = 60
 
+SOCKET_TIMEOUT_S = 120.0
+"""Longer than any wait for a reply: the library's default of a few seconds would end the wait for a loading engine."""
+
 LAST_STAGE = 9
 HIGHEST_PRIORITY = 0
 """Of the Redis transport, whose numbers run the other way round than AMQP's."""
@@ -39,7 +42,7 @@ class WorkerRefused(Exception):
 @functools.cache
 def broker() -> redis.Redis:
     """Return this process's connection pool to the broker."""
-    return redis.Redis.from_url(settings.BROKER_URL)
+    return redis.Redis.from_url(settings.BROKER_URL, socket_timeout=SOCKET_TIMEOUT_S)
 
 
 def step_publish(*, step_id: str, stage: int) -> None:
