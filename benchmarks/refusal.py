@@ -18,6 +18,7 @@ import django
 import numpy as np
 import numpy.typing as npt
 
+from core.settings.calibration import calibration
 from core.settings.env import REPOSITORY, env, environment_default
 
 ROUNDS = 6
@@ -141,6 +142,9 @@ def main(collection_name: str) -> dict[str, Any]:
     """Fit, report, print and store the result."""
     found = cases(collection_name)
     weights, intercept = fit([case for case in found if case.for_fitting])
+    deployed = calibration().refusal
+    deployed_weights = np.array([deployed.coverage_weight, deployed.similarity_weight, deployed.news_weight])
+    reported = [case for case in found if not case.for_fitting]
     result = {
         "benchmark": "refusal",
         "at": dt.datetime.now(dt.UTC).isoformat(timespec="seconds"),
@@ -150,7 +154,8 @@ def main(collection_name: str) -> dict[str, Any]:
             **dict(zip(("coverage", "similarity", "news"), (round(float(one), 2) for one in weights), strict=True)),
         },
         "fitted_half": report([case for case in found if case.for_fitting], weights, intercept),
-        "reported_half": report([case for case in found if not case.for_fitting], weights, intercept),
+        "reported_half": report(reported, weights, intercept),
+        "deployed_on_reported_half": report(reported, deployed_weights, deployed.intercept),
     }
     folder = REPOSITORY / "benchmarks" / "results"
     folder.mkdir(exist_ok=True)
