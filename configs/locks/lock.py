@@ -76,7 +76,7 @@ def _name(requirement: str) -> str:
 
 def _check(output: Path) -> None:
     text = output.read_text()
-    for wrong in ("://", "+cpu", "nvidia", "\ntorch=="):
+    for wrong in ("://", "+cpu", "\nnvidia-cu", "\nnvidia-nccl", "\ntorch=="):
         if wrong in text:
             raise SystemExit(f"{output} holds {wrong!r}: it must name no registry, no build and no CUDA package")
 
