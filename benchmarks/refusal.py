@@ -1,7 +1,6 @@
 """Does the evidence tell answerable questions from others? Fits refusal on one half, reports on the other.
 
-Needs a running stack in which configs/samples and tests/formats/files were ingested into one collection:
-``python -m benchmarks.refusal COLLECTION``.
+Ingests configs/samples and tests/formats/files into a collection of the running stack.
 """
 
 from __future__ import annotations
@@ -9,7 +8,6 @@ from __future__ import annotations
 import dataclasses
 import datetime as dt
 import json
-import sys
 import tomllib
 from collections.abc import Sequence
 from typing import Any
@@ -18,8 +16,11 @@ import django
 import numpy as np
 import numpy.typing as npt
 
+from benchmarks.stack import COLLECTION, stack_with
 from core.settings.calibration import calibration
 from core.settings.env import REPOSITORY, env, environment_default
+
+FILES = ("configs/samples", "tests/formats/files")
 
 ROUNDS = 6
 """Fitting alternates between choosing the best span of each question and fitting the weights, until it is stable."""
@@ -166,4 +167,5 @@ def main(collection_name: str) -> dict[str, Any]:
 if __name__ == "__main__":
     environment_default(DJANGO_SETTINGS_MODULE="core.settings.base")
     django.setup()
-    print(json.dumps(main(sys.argv[1]), indent=2))
+    stack_with(FILES)
+    print(json.dumps(main(COLLECTION), indent=2))
