@@ -20,6 +20,7 @@ from inference.values import (
     PictureDescription,
     PictureToDescribe,
     RgbImage,
+    SpeechRequest,
     Transcript,
     Vectors,
     VoiceRequest,
@@ -65,8 +66,14 @@ class ImageTextEmbedder(Protocol):
 class SpeechRecognizer(Protocol):
     """Sound to text with word times."""
 
-    def transcribe(self, batch: Sequence[Waveform]) -> Sequence[Transcript]:
-        """Transcribe waveforms of up to 30 minutes each; silence gives a transcript without utterances."""
+    def transcribe(self, batch: Sequence[Waveform | SpeechRequest]) -> Sequence[Transcript]:
+        """Transcribe waveforms of up to 30 minutes each; silence gives a transcript without utterances.
+
+        A plain waveform is a request in which nothing is known: the language is detected.
+
+        Raises:
+            InputRejected: The model does not know the language, or cannot translate.
+        """
         ...
 
 
@@ -81,7 +88,10 @@ class SpeakerEncoder(Protocol):
         ...
 
     def cluster_voices(self, batch: Sequence[VoiceVectors]) -> Sequence[tuple[int, ...]]:
-        """Number the speakers within each item by first appearance, from 0; the number of speakers is found."""
+        """Number the speakers within each item by first appearance, from 0.
+
+        The number of speakers is found, or is ``speakers`` where the item says it (fewer where it has fewer vectors).
+        """
         ...
 
 

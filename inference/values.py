@@ -200,6 +200,25 @@ class Extraction:
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class SpeechRequest:
+    """Sound to transcribe, with what is known of it or wanted from it.
+
+    Attributes:
+        waveform: Up to 30 minutes.
+        language: ISO 639-1 code of what is spoken; None has it detected.
+        task: ``transcribe`` writes what was said in its own language, ``translate`` in English.
+        prompt: Text as it might have stood before, which sets spelling and style; at most 200 tokens of its end count.
+        hot_words: Names and terms that are likely to be said.
+    """
+
+    waveform: Waveform
+    language: str | None = None
+    task: Literal["transcribe", "translate"] = "transcribe"
+    prompt: str = ""
+    hot_words: tuple[str, ...] = ()
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class Word:
     """One spoken word with its own time."""
 
@@ -228,7 +247,13 @@ class Utterance:
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class Transcript:
-    """What was said in one waveform; times count from the start of that waveform."""
+    """What was said in one waveform; times count from the start of that waveform.
+
+    Attributes:
+        utterances: In order of time; none where nobody speaks.
+        language: Spoken language, ISO 639-1; ``und`` where nobody speaks. A translation is in English all the same.
+        language_probability: 1 where the language was given.
+    """
 
     utterances: tuple[Utterance, ...]
     language: str
@@ -315,10 +340,12 @@ class VoiceVectors:
     Attributes:
         vectors: As above.
         lengths_s: How long each span is, shape (spans,): vectors of longer spans scatter less. None when not known.
+        speakers: How many people speak, where that is known; None has the number found.
     """
 
     vectors: Vectors
     lengths_s: Vectors | None = None
+    speakers: int | None = None
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
