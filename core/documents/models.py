@@ -5,6 +5,7 @@ from __future__ import annotations
 import uuid
 from typing import ClassVar
 
+from django.contrib.postgres.fields import ArrayField
 from django.db import models
 
 from core.access.models import Collection, User
@@ -41,6 +42,9 @@ class Document(models.Model):
     media_type = models.CharField(max_length=120, blank=True, help_text="Sniffed, never the client's word.")
     size_bytes = models.BigIntegerField()
     language = models.CharField(max_length=8, blank=True)
+    tags = ArrayField(models.CharField(max_length=64), default=list, blank=True)
+    metadata = models.JSONField(default=dict, help_text="Key to text, number, yes or no, or date (text YYYY-MM-DD).")
+    date = models.DateField(null=True, help_text="What its sender says it is dated.")
     state = models.CharField(max_length=10, choices=DocumentState.choices, default=DocumentState.QUEUED)
     error_code = models.CharField(max_length=60, blank=True)
     error_message = models.TextField(blank=True)
@@ -52,7 +56,10 @@ class Document(models.Model):
         constraints: ClassVar = [
             models.UniqueConstraint(fields=["collection", "sha256"], name="same_bytes_once_per_collection"),
         ]
-        indexes: ClassVar = [models.Index(fields=["collection", "state"])]
+        indexes: ClassVar = [
+            models.Index(fields=["collection", "state"]),
+            models.Index(fields=["collection", "date"], name="document_date"),
+        ]
 
     def __str__(self) -> str:
         return self.title
