@@ -1,11 +1,11 @@
-"""The ASGI application: lifespan here, everything else to Django."""
+"""The ASGI application: lifespan and /mcp to the MCP server, websockets to Channels, everything else to Django."""
 
 from core.host import egress
 
 egress.install()
 
 import asyncio  # noqa: E402
-from collections.abc import Awaitable, Callable, Mapping  # noqa: E402
+from collections.abc import Awaitable, Callable, Mapping, MutableMapping  # noqa: E402
 from typing import Any  # noqa: E402
 
 from core.settings.env import environment_default  # noqa: E402
@@ -15,28 +15,38 @@ environment_default(DJANGO_SETTINGS_MODULE="core.settings.base")
 from django.core.asgi import get_asgi_application  # noqa: E402
 
 Scope = dict[str, Any]
-Receive = Callable[[], Awaitable[Mapping[str, Any]]]
+Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
 Send = Callable[[Mapping[str, Any]], Awaitable[None]]
 
 _django = get_asgi_application()
+
+# After Django is set up: these import models.
+from core.api.mcp_server import McpApplication  # noqa: E402
+from core.api.websocket_application import websocket_application  # noqa: E402
+
+_mcp = McpApplication()
+_websockets = websocket_application()
 
 
 async def application(scope: Scope, receive: Receive, send: Send) -> None:
     """Serve one connection, or the server's start and end."""
     if scope["type"] == "lifespan":
         await _lifespan(receive, send)
+    elif scope["type"] == "websocket":
+        await _websockets(scope, receive, send)
+    elif scope["path"].rstrip("/") == "/mcp":
+        await _mcp(scope, receive, send)
     else:
         await _django(scope, receive, send)
 
 
 async def _lifespan(receive: Receive, send: Send) -> None:
-    while True:
-        message = await receive()
-        if message["type"] == "lifespan.shutdown":
-            await asyncio.to_thread(_pools_close)
-            await send({"type": "lifespan.shutdown.complete"})
-            return
+    await receive()
+    async with _mcp.running():
         await send({"type": "lifespan.startup.complete"})
+        await receive()
+    await asyncio.to_thread(_pools_close)
+    await send({"type": "lifespan.shutdown.complete"})
 
 
 def _pools_close() -> None:
