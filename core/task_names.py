@@ -16,7 +16,42 @@ ANSWER_GENERATE: Final = "cloister.answer_generate"
 STATUS_REPORT: Final = "cloister.status_report"
 """(reply_key: str) Report the loaded engines and their memory."""
 
-TASK_NAMES: Final = frozenset({STEP_RUN, QUERY_EMBED, ANSWER_GENERATE, STATUS_REPORT})
+BATCH_EMBED: Final = "cloister.batch_embed"
+"""(reply_key: str, role: str, texts: list[str] | None, pictures: dict | None) Embed texts, or pictures by call file."""
+
+PASSAGES_SCORE: Final = "cloister.passages_score"
+"""(reply_key: str, query: str, passages: list[str]) Score passages with the reranker."""
+
+TOKENS_COUNT: Final = "cloister.tokens_count"
+"""(reply_key: str, texts: list[str]) Count tokens as the language model reads them."""
+
+RECORDING_TRANSCRIBE: Final = "cloister.recording_transcribe"
+"""(reply_key: str, request: dict) Transcribe or translate a recording sent with the call; core.remote.Recording."""
+
+CHAT_GENERATE: Final = "cloister.chat_generate"
+"""(chat_id: str, request: dict) Answer a chat; pieces go to its broker stream; core.chat_stream.ChatCall."""
+
+SPACE_FILL: Final = "cloister.space_fill"
+"""(batch_id: str) Lease and embed one batch of a space that is being filled; the message is only a doorbell."""
+
+SPACE_EMBED: Final = "cloister.space_embed"
+"""(reply_key: str, digest: str, texts: list[str]) Embed queries into the space of a digest, active or not."""
+
+TASK_NAMES: Final = frozenset(
+    {
+        STEP_RUN,
+        QUERY_EMBED,
+        ANSWER_GENERATE,
+        STATUS_REPORT,
+        BATCH_EMBED,
+        PASSAGES_SCORE,
+        TOKENS_COUNT,
+        RECORDING_TRANSCRIBE,
+        CHAT_GENERATE,
+        SPACE_FILL,
+        SPACE_EMBED,
+    }
+)
 
 QUEUE_INTERACTIVE: Final = "interactive"
 QUEUE_BULK: Final = "bulk"

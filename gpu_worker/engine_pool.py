@@ -10,10 +10,11 @@ import collections
 import contextlib
 import functools
 import itertools
+import select
 import socket
 import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, Literal, overload
 
@@ -46,6 +47,8 @@ CONNECT_PAUSE_S = 0.1
 GRACE_S = 5.0
 """How much longer than the deadline the socket waits, so that the host's own sentence arrives."""
 IDLE_CONNECTIONS = 16
+STOPPED_POLL_S = 0.25
+"""How often a waiting stream asks whether it is still wanted."""
 
 
 class EnginePool:
@@ -59,11 +62,11 @@ class EnginePool:
 
     @overload
     def lease(
-        self, *, role: Literal["text"], priority: Priority = ..., deadline_s: float = ...
+        self, *, role: Literal["text", "text_next"], priority: Priority = ..., deadline_s: float = ...
     ) -> contextlib.AbstractContextManager[protocols.TextEmbedder]: ...
     @overload
     def lease(
-        self, *, role: Literal["image_text"], priority: Priority = ..., deadline_s: float = ...
+        self, *, role: Literal["image_text", "image_text_next"], priority: Priority = ..., deadline_s: float = ...
     ) -> contextlib.AbstractContextManager[protocols.ImageTextEmbedder]: ...
     @overload
     def lease(
@@ -91,11 +94,21 @@ class EnginePool:
     ) -> contextlib.AbstractContextManager[protocols.Reranker]: ...
     @overload
     def lease(
-        self, *, role: Literal["language"], priority: Priority = ..., deadline_s: float = ...
+        self,
+        *,
+        role: Literal["language"],
+        priority: Priority = ...,
+        deadline_s: float = ...,
+        stopped: Callable[[], bool] | None = ...,
     ) -> contextlib.AbstractContextManager[protocols.LanguageModel]: ...
 
     def lease(
-        self, *, role: str, priority: Priority = "bulk", deadline_s: float = DEADLINE_S
+        self,
+        *,
+        role: str,
+        priority: Priority = "bulk",
+        deadline_s: float = DEADLINE_S,
+        stopped: Callable[[], bool] | None = None,
     ) -> contextlib.AbstractContextManager[Any]:
         """Give a proxy of the role's engine.
 
@@ -103,8 +116,10 @@ class EnginePool:
             role: Name of a role that the host's profile serves.
             priority: Which of the engine's queues the calls wait in.
             deadline_s: How long each call may take, waiting and loading included; then EngineUnavailable.
+            stopped: Asked while a stream is waited for, also before its first piece; once true, the stream is
+                cancelled in the engine and ends.
         """
-        return contextlib.nullcontext(_PROXIES[role](_Door(self, role, priority, deadline_s)))
+        return contextlib.nullcontext(_PROXIES[role](_Door(self, role, priority, deadline_s, stopped)))
 
     def status(self, *, timeout_s: float = 5.0) -> dict[str, Any]:
         """Return the host's loaded engines, memory, queues and batch sizes."""
@@ -133,8 +148,17 @@ class EnginePool:
         with self._connection(deadline_s) as connection:
             return self._exchange(connection, request).parameters
 
-    def stream(self, *, role: str, priority: Priority, deadline_s: float, method: str, item: Any) -> Iterator[Any]:
-        """Run one stream; closing the iterator cancels it in the engine."""
+    def stream(
+        self,
+        *,
+        role: str,
+        priority: Priority,
+        deadline_s: float,
+        method: str,
+        item: Any,
+        stopped: Callable[[], bool] | None = None,
+    ) -> Iterator[Any]:
+        """Run one stream; closing the iterator, or ``stopped``, cancels it in the engine."""
         request = Message(
             id=self._id(),
             method=method,
@@ -143,15 +167,18 @@ class EnginePool:
         )
         with self._connection(deadline_s) as connection:
             codec.frame_write(connection, request)
-            reply = self._receive(connection)
             try:
-                while reply.method == codec.DELTA:
+                reply = self._receive_wanted(connection, stopped)
+                while reply is not None and reply.method == codec.DELTA:
                     yield codec.item_decode(reply.items[0])
-                    reply = self._receive(connection)
+                    reply = self._receive_wanted(connection, stopped)
             except GeneratorExit:
                 self._cancel(connection, request.id)
                 raise
-            reply.values()
+            if reply is None:
+                self._cancel(connection, request.id)
+            else:
+                reply.values()
 
     def close(self) -> None:
         """Close the idle connections."""
@@ -177,6 +204,19 @@ class EnginePool:
         if reply.error is not None:
             raise reply.error.as_exception()
         return reply
+
+    def _receive_wanted(self, connection: socket.socket, stopped: Callable[[], bool] | None) -> Message | None:
+        """Wait for the next message; None as soon as nobody wants it any more."""
+        if stopped is None:
+            return self._receive(connection)
+        give_up = time.monotonic() + (connection.gettimeout() or DEADLINE_S)
+        while time.monotonic() < give_up:
+            if stopped():
+                return None
+            readable, _, _ = select.select([connection], [], [], STOPPED_POLL_S)
+            if readable:
+                return self._receive(connection)
+        raise TimeoutError
 
     def _receive(self, connection: socket.socket) -> Message:
         reply = codec.frame_read(connection)
@@ -251,11 +291,19 @@ def _is_open(connection: socket.socket) -> bool:
 class _Door:
     """One lease: what the proxies of one role call through."""
 
-    def __init__(self, pool: EnginePool, role: str, priority: Priority, deadline_s: float) -> None:
+    def __init__(
+        self,
+        pool: EnginePool,
+        role: str,
+        priority: Priority,
+        deadline_s: float,
+        stopped: Callable[[], bool] | None = None,
+    ) -> None:
         self._pool = pool
         self._role = role
         self._priority = priority
         self._deadline_s = deadline_s
+        self._stopped = stopped
 
     def batch(self, method: str, items: Sequence[Any]) -> list[Any]:
         return self._pool.call(
@@ -267,7 +315,12 @@ class _Door:
 
     def stream(self, method: str, item: Any) -> Iterator[Any]:
         return self._pool.stream(
-            role=self._role, priority=self._priority, deadline_s=self._deadline_s, method=method, item=item
+            role=self._role,
+            priority=self._priority,
+            deadline_s=self._deadline_s,
+            method=method,
+            item=item,
+            stopped=self._stopped,
         )
 
     def attribute(self, name: str) -> Any:
@@ -378,6 +431,8 @@ class LanguageModelProxy(_Proxy):
 _PROXIES: dict[str, type[_Proxy]] = {
     "text": TextEmbedderProxy,
     "image_text": ImageTextEmbedderProxy,
+    "text_next": TextEmbedderProxy,
+    "image_text_next": ImageTextEmbedderProxy,
     "speech": SpeechRecognizerProxy,
     "speaker": SpeakerEncoderProxy,
     "ocr": TextRecognizerProxy,

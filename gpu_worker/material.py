@@ -210,7 +210,12 @@ def picture_load(sha256: str) -> RgbImage:
 
 def sound_load(sha256: str) -> Waveform:
     """Read a stored mono 16 kHz s16le WAV."""
-    with wave.open(io.BytesIO(artefact_read(sha256))) as opened:
+    return wave_decode(artefact_read(sha256))
+
+
+def wave_decode(content: bytes) -> Waveform:
+    """Decode the mono 16 kHz s16le WAV that the sandbox makes; any other is an error."""
+    with wave.open(io.BytesIO(content)) as opened:
         if (opened.getnchannels(), opened.getsampwidth(), opened.getframerate()) != (1, 2, SAMPLE_RATE_HZ):
             raise ValueError("a sound artefact is mono, 16 bit, 16 kHz")
         samples = np.frombuffer(opened.readframes(opened.getnframes()), dtype="<i2")

@@ -5,10 +5,8 @@ from __future__ import annotations
 import base64
 import json
 import logging
-import tempfile
-from collections.abc import Callable, Sequence
-from pathlib import Path
-from typing import Any, Literal
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Literal, cast
 from uuid import UUID, uuid4
 
 import numpy as np
@@ -16,13 +14,19 @@ import numpy as np
 from core import remote, task_names
 from core.answers.service import answer_run
 from core.celery_app import app
-from core.segments.service import space_active
-from core.segments.space_spec import space_specs
+from core.chat_stream import ChatCall
+from core.remote import Recording
 from gpu_worker import services
-from gpu_worker.material import picture_decode
+from gpu_worker.calls.chat import chat_run
+from gpu_worker.calls.counting import language_tokens
+from gpu_worker.calls.embedding import batch_embed, passages_score
+from gpu_worker.calls.pictures import picture_of_bytes
+from gpu_worker.calls.transcription import recording_transcribe
+from gpu_worker.space_fill import fill_run
+from gpu_worker.space_queries import role_serving, space_queries_embed
 from gpu_worker.step_runner import step_run
-from inference.errors import DamagedFile, EngineUnavailable, InferenceError, InputRejected
-from inference.values import RgbImage, Vectors
+from inference.errors import InferenceError, InputRejected
+from inference.values import Vectors
 
 logger = logging.getLogger(__name__)
 
@@ -67,6 +71,53 @@ def status_report_task(reply_key: str) -> None:
     _reply(reply_key, services.engines().status)
 
 
+@app.task(name=task_names.BATCH_EMBED)
+def batch_embed_task(
+    reply_key: str,
+    role: Literal["text", "image_text"],
+    texts: Sequence[str] | None,
+    pictures: Mapping[str, Any] | None,
+) -> None:
+    """Embed texts or pictures and reply with their vectors."""
+    _reply(reply_key, lambda: batch_embed(role=role, texts=texts, pictures=pictures))
+
+
+@app.task(name=task_names.PASSAGES_SCORE)
+def passages_score_task(reply_key: str, query: str, passages: Sequence[str]) -> None:
+    """Score passages and reply with the scores."""
+    _reply(reply_key, lambda: passages_score(query=query, passages=passages))
+
+
+@app.task(name=task_names.TOKENS_COUNT)
+def tokens_count_task(reply_key: str, texts: Sequence[str]) -> None:
+    """Count tokens and reply with the numbers."""
+    _reply(reply_key, lambda: {"tokens": language_tokens(texts)})
+
+
+@app.task(name=task_names.RECORDING_TRANSCRIBE)
+def recording_transcribe_task(reply_key: str, request: dict[str, Any]) -> None:
+    """Transcribe a recording and reply with its turns."""
+    _reply(reply_key, lambda: recording_transcribe(Recording(**request)))
+
+
+@app.task(name=task_names.CHAT_GENERATE)
+def chat_generate_task(chat_id: str, request: dict[str, Any]) -> None:
+    """Answer one chat; its pieces go to the broker's stream."""
+    chat_run(chat_id=chat_id, call=ChatCall.from_json(request))
+
+
+@app.task(name=task_names.SPACE_FILL)
+def space_fill_task(batch_id: str) -> None:
+    """Lease and run one batch of a space that is being filled."""
+    fill_run(batch_id=UUID(batch_id), owner=services.slot(), engines=services.engines())
+
+
+@app.task(name=task_names.SPACE_EMBED)
+def space_embed_task(reply_key: str, digest: str, texts: Sequence[str]) -> None:
+    """Embed queries into one space and reply with their vectors."""
+    _reply(reply_key, lambda: {"vectors": _base64(space_queries_embed(digest=digest, texts=texts))})
+
+
 def query_vector(
     *, role: Literal["text", "image_text"], text: str | None = None, image: bytes | None = None
 ) -> Sequence[float]:
@@ -76,30 +127,23 @@ def query_vector(
         InputRejected: There is no query, or its picture cannot be read.
         EngineUnavailable: No engine answered in time.
     """
-    _space_check(role)
+    serving = role_serving(role)
     engines = services.engines()
     if image is not None:
         if role != "image_text":
             raise InputRejected("a picture is embedded into the space 'image_text' only")
-        decoded = _query_picture(image)
-        with engines.lease(role="image_text", priority="interactive", deadline_s=QUERY_DEADLINE_S) as pictures:
+        # Nobody's stored file: a sandbox of its own, so that no warm child sees it beside a user's files.
+        decoded = picture_of_bytes(image, owner=f"query-{uuid4()}", name="the query's picture")
+        with engines.lease(
+            role=cast(Literal["image_text"], serving), priority="interactive", deadline_s=QUERY_DEADLINE_S
+        ) as pictures:
             return _row(pictures.embed_images([decoded]))
     if not text:
         raise InputRejected("a query has words or a picture")
-    with engines.lease(role=role, priority="interactive", deadline_s=QUERY_DEADLINE_S) as embedder:
+    with engines.lease(
+        role=cast(Literal["text"], serving), priority="interactive", deadline_s=QUERY_DEADLINE_S
+    ) as embedder:
         return _row(embedder.embed_texts([text]))
-
-
-def _space_check(role: str) -> None:
-    spec = space_specs().get(role)
-    if spec is None:
-        raise EngineUnavailable(f"this host's profile has no role '{role}'")
-    active = space_active(role)
-    if active is not None and active.digest != spec.digest:
-        raise EngineUnavailable(
-            f"the active space '{role}' {active.digest[:12]} was made by other models than this host's "
-            f"({spec.digest[:12]}); run './manage.py spaces_ensure --activate' or change the profile"
-        )
 
 
 def _sentences_embed(sentences: Sequence[str]) -> Vectors:
@@ -107,23 +151,12 @@ def _sentences_embed(sentences: Sequence[str]) -> Vectors:
         return embedder.embed_texts(sentences)
 
 
-def _query_picture(content: bytes) -> RgbImage:
-    # Nobody's stored file: a sandbox of its own, so that no warm child sees it beside a user's files.
-    with tempfile.TemporaryDirectory(prefix="cloister-query-") as folder:
-        path = Path(folder) / "query"
-        path.write_bytes(content)
-        with services.sandboxes().lease(f"query-{uuid4()}") as sandbox:
-            info = sandbox.probe(path, name="the query's picture")
-            if info.family != "image":
-                raise InputRejected(f"the query's picture is a file of type {info.media_type}; send a PNG or a JPEG")
-            extraction, artefacts = sandbox.parse(path, info, first_unit=1, last_unit=1, name="the query's picture")
-    if not extraction.pictures:
-        raise DamagedFile("the query's picture holds no picture")
-    return picture_decode(artefacts[extraction.pictures[0].artefact])
-
-
 def _row(vectors: Vectors) -> list[float]:
     return [float(value) for value in vectors[0]]
+
+
+def _base64(vectors: Vectors) -> str:
+    return base64.b64encode(np.ascontiguousarray(vectors, dtype=np.float32).tobytes()).decode()
 
 
 def _vector_json(vector: Sequence[float]) -> dict[str, Any]:

@@ -131,6 +131,9 @@ class LlamaServerModel:
         finish_reason: Literal["stop", "length"] = "stop"
         try:
             for chunk in run.chunks():
+                if "prompt_progress" in chunk:
+                    # Nothing is said yet, but whoever waits can end the reading of a long prompt here.
+                    yield ChatDelta(text="")
                 for choice in chunk.get("choices", ()):
                     if choice["text"]:
                         yield ChatDelta(text=choice["text"])
