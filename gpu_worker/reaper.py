@@ -28,6 +28,7 @@ def main() -> None:
     django.setup(set_prefix=False)
     from core.answers.service import answers_reap
     from core.jobs.service import leases_reap
+    from core.segments.fill import fills_reap
 
     logging.basicConfig(level=env().log_level, format="%(asctime)s reaper %(levelname)s %(message)s")
     ended = threading.Event()
@@ -36,7 +37,7 @@ def main() -> None:
     while not ended.wait(PERIOD_S):
         try:
             close_old_connections()
-            recovered = leases_reap(now=timezone.now())
+            recovered = leases_reap(now=timezone.now()) + fills_reap(now=timezone.now())
             answers_reap(now=timezone.now())
         except DatabaseError:
             logger.warning("the database is away; the next round follows", exc_info=True)

@@ -5,7 +5,9 @@ from __future__ import annotations
 import functools
 import logging
 import threading
+from collections.abc import Callable
 from contextlib import AbstractContextManager
+from datetime import datetime
 from types import TracebackType
 from typing import Self
 from uuid import UUID
@@ -27,14 +29,18 @@ logger = logging.getLogger(__name__)
 
 
 class Heartbeat(AbstractContextManager["Heartbeat"]):
-    """Extends a lease from a side thread until the block ends, or until the lease is lost."""
+    """Extends a lease from a side thread until the block ends, or until the lease is lost.
 
-    def __init__(self, step: Step) -> None:
-        assert step.lease_token is not None
-        self._step_id = step.pk
-        self._token = step.lease_token
+    Args:
+        beat: Extends the lease to count from the given time; False when it is lost.
+        what: What is held, for the log.
+    """
+
+    def __init__(self, beat: Callable[[datetime], bool], *, what: str) -> None:
+        self._beat_once = beat
+        self._what = what
         self._ended = threading.Event()
-        self._thread = threading.Thread(target=self._beat, name=f"heartbeat-{step.pk}", daemon=True)
+        self._thread = threading.Thread(target=self._beat, name=f"heartbeat-{what}", daemon=True)
 
     def __enter__(self) -> Self:
         self._thread.start()
@@ -50,13 +56,13 @@ class Heartbeat(AbstractContextManager["Heartbeat"]):
         try:
             while not self._ended.wait(HEARTBEAT_S):
                 try:
-                    alive = step_heartbeat(step_id=self._step_id, lease_token=self._token, now=timezone.now())
+                    alive = self._beat_once(timezone.now())
                 except DatabaseError:
                     logger.warning("the database did not take a heartbeat; the next one follows", exc_info=True)
                     continue
                 if not alive:
                     # The work goes on to its next write, which the token refuses.
-                    logger.info("the lease of step %s is lost", self._step_id)
+                    logger.info("the lease of %s is lost", self._what)
                     return
         finally:
             connections.close_all()
@@ -69,7 +75,7 @@ def step_run(*, step_id: UUID, owner: str, engines: EnginePool, sandboxes: Sandb
         return
     context = StepContext(step=step, engines=engines, sandboxes=sandboxes)
     try:
-        with Heartbeat(step):
+        with Heartbeat(functools.partial(_beat, step), what=f"step {step.pk}"):
             outcome = STEPS[step.kind](context)
             _finish(step, outcome)
     except LeaseLost:
@@ -79,6 +85,11 @@ def step_run(*, step_id: UUID, owner: str, engines: EnginePool, sandboxes: Sandb
     except Exception as error:  # the worker's boundary: whatever happened fails this step alone
         logger.exception("step %s %s failed", step.kind, step.key)
         _fail(step, "internal_error", f"{type(error).__name__}: {error}", retryable=True)
+
+
+def _beat(step: Step, now: datetime) -> bool:
+    assert step.lease_token is not None
+    return step_heartbeat(step_id=step.pk, lease_token=step.lease_token, now=now)
 
 
 def _finish(step: Step, outcome: StepOutcome) -> None:

@@ -14,6 +14,7 @@ from django.utils import timezone  # noqa: E402
 
 from core.celery_app import app  # noqa: E402
 from core.jobs.service import leases_release  # noqa: E402
+from core.segments.fill import fills_release  # noqa: E402
 from core.settings.env import env  # noqa: E402
 from core.settings.profile import profile  # noqa: E402
 from core.task_names import QUEUE_BULK, QUEUES  # noqa: E402
@@ -30,6 +31,7 @@ def main() -> None:
     logging.basicConfig(level=env().log_level, format=f"%(asctime)s worker-{queue} %(levelname)s %(message)s")
     services.slot_set(services.slot_of(queue))
     released = leases_release(owner=services.slot(), now=timezone.now())
+    released += fills_release(owner=services.slot(), now=timezone.now())
     if released:
         logger.info("slot %s gave back %d steps of its former life", services.slot(), released)
     concurrency = profile().bulk_concurrency if queue == QUEUE_BULK else profile().interactive_concurrency

@@ -51,8 +51,18 @@ def _role(protocol: type, *methods: Method, attributes: tuple[str, ...] = ()) ->
     )
 
 
+_TEXT = _role(protocols.TextEmbedder, Method(name="embed_texts", returns="rows"), attributes=("dimensions",))
+_IMAGE_TEXT = _role(
+    protocols.ImageTextEmbedder,
+    Method(name="embed_images", returns="rows"),
+    Method(name="embed_texts", returns="rows"),
+    attributes=("dimensions",),
+)
+
 ROLES: Mapping[str, Role] = {
     "speech": _role(protocols.SpeechRecognizer, Method(name="transcribe")),
+    # Live captions want a model that is fast rather than exact.
+    "captions": _role(protocols.SpeechRecognizer, Method(name="transcribe")),
     "speaker": _role(
         protocols.SpeakerEncoder,
         Method(name="embed_voices"),
@@ -61,17 +71,11 @@ ROLES: Mapping[str, Role] = {
     ),
     "ocr": _role(protocols.TextRecognizer, Method(name="read")),
     "layout": _role(protocols.LayoutDetector, Method(name="detect")),
-    "text": _role(
-        protocols.TextEmbedder,
-        Method(name="embed_texts", returns="rows"),
-        attributes=("dimensions",),
-    ),
-    "image_text": _role(
-        protocols.ImageTextEmbedder,
-        Method(name="embed_images", returns="rows"),
-        Method(name="embed_texts", returns="rows"),
-        attributes=("dimensions",),
-    ),
+    "text": _TEXT,
+    "image_text": _IMAGE_TEXT,
+    # A model that is to follow embeds beside the one in use until its space is filled and switched to.
+    "text_next": _TEXT,
+    "image_text_next": _IMAGE_TEXT,
     "vision": _role(protocols.VisionDescriber, Method(name="describe")),
     "reranker": _role(protocols.Reranker, Method(name="score")),
     "language": _role(
@@ -95,11 +99,13 @@ ENGINES: Mapping[str, str] = {
     "cross_encoder": "rerank_cross_encoder:CrossEncoderReranker",
     "llama_server": "language_llama_server:LlamaServerModel",
     "llama_cpp": "language_llama_cpp:LlamaCppModel",
+    "openai_local": "language_openai_local:OpenAiLocalModel",
     "fake_speech": "fakes:FakeSpeechRecognizer",
     "fake_speaker": "fakes:FakeSpeakerEncoder",
     "fake_ocr": "fakes:FakeTextRecognizer",
     "fake_layout": "fakes:FakeLayoutDetector",
     "fake_text": "fakes:FakeTextEmbedder",
+    "fake_trigrams": "fakes:FakeTrigramEmbedder",
     "fake_image_text": "fakes:FakeImageTextEmbedder",
     "fake_vision": "fakes:FakeVisionDescriber",
     "fake_reranker": "fakes:FakeReranker",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import uuid
 from typing import ClassVar
 
 from django.contrib.postgres.indexes import GinIndex
@@ -31,6 +32,11 @@ class EmbeddingSpace(models.Model):
     floor_image = models.FloatField(default=0.0, help_text="Cosine below which a picture query's hit is dropped.")
     created_at = models.DateTimeField(auto_now_add=True)
     activated_at = models.DateTimeField(null=True, help_text="When it last began to answer searches; for rollback.")
+    recipe = models.CharField(max_length=200, blank=True, help_text="Engine and models, for people.")
+    sealed = models.BooleanField(
+        default=True, help_text="Its partition is indexed and guarded; before, workers may load into it by COPY."
+    )
+    filled_at = models.DateTimeField(null=True, help_text="When the last fill left no segment without its vector.")
 
     class Meta:
         constraints: ClassVar = [
@@ -97,3 +103,46 @@ class Embedding(models.Model):
 
     def __str__(self) -> str:
         return f"{self.segment_id} in {self.space_id}"
+
+
+class FillState(models.TextChoices):
+    """Where a batch of a fill is; ``dead`` after three attempts or an error that no retry mends."""
+
+    PENDING = "pending"
+    LEASED = "leased"
+    DONE = "done"
+    DEAD = "dead"
+
+
+class FillBatch(models.Model):
+    """A range of segments that get their vectors in one space: leased, fenced and repeated like a step of a job."""
+
+    id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
+    space = models.ForeignKey(EmbeddingSpace, on_delete=models.CASCADE, related_name="batches")
+    number = models.IntegerField()
+    first_segment = models.UUIDField(help_text="Segments are taken in the order of their ids.")
+    last_segment = models.UUIDField()
+    segments = models.IntegerField(help_text="How many lacked their vector when the fill was planned.")
+    state = models.CharField(max_length=10, choices=FillState.choices, default=FillState.PENDING)
+    attempts = models.IntegerField(default=0)
+    lease_owner = models.CharField(max_length=100, blank=True, help_text="Slot name of the holder.")
+    lease_token = models.UUIDField(null=True)
+    lease_expires_at = models.DateTimeField(null=True)
+    next_ring_at = models.DateTimeField(null=True, help_text="When to tell the broker again that it waits.")
+    error_code = models.CharField(max_length=60, blank=True)
+    error_message = models.TextField(blank=True)
+    finished_at = models.DateTimeField(null=True)
+
+    class Meta:
+        constraints: ClassVar = [
+            models.UniqueConstraint(fields=["space", "number"], name="fill_batch_once_per_space"),
+            models.CheckConstraint(
+                condition=~models.Q(state="leased")
+                | models.Q(lease_token__isnull=False, lease_expires_at__isnull=False),
+                name="a_leased_fill_batch_has_a_lease",
+            ),
+        ]
+        indexes: ClassVar = [models.Index(fields=["space", "state"])]
+
+    def __str__(self) -> str:
+        return f"batch {self.number} of space {self.space_id} ({self.state})"

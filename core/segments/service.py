@@ -7,12 +7,7 @@ from collections.abc import Sequence
 from datetime import datetime, timedelta
 from uuid import UUID
 
-import numpy as np
-import psycopg
-from django.db import connection, transaction
-from pgvector import HalfVector
-from pgvector.psycopg.halfvec import register_halfvec_info
-from psycopg.types import TypeInfo
+from django.db import transaction
 
 from core.access.acting import acting_as_system
 from core.access.errors import Invalid
@@ -22,7 +17,17 @@ from core.jobs.models import Step
 from core.jobs.steps import LEASE_S, step_held
 from core.segments.drafts import SegmentDraft, segment_id
 from core.segments.models import EmbeddingSpace, Segment
-from core.segments.spaces import SpaceSpec, space_activate, space_active, space_create, space_rollback, spaces_ensure
+from core.segments.spaces import (
+    SpaceSpec,
+    space_activate,
+    space_active,
+    space_create,
+    space_drop,
+    space_rollback,
+    space_seal,
+    spaces_ensure,
+)
+from core.segments.vectors import ROWS_PER_INSERT, VectorRow, vector_row, vectors_insert
 
 __all__ = [
     "SegmentDraft",
@@ -32,11 +37,11 @@ __all__ = [
     "space_activate",
     "space_active",
     "space_create",
+    "space_drop",
     "space_rollback",
+    "space_seal",
     "spaces_ensure",
 ]
-
-ROWS_PER_INSERT = 1000
 
 
 def segments_replace(
@@ -66,7 +71,7 @@ def segments_replace(
         vectors = _vectors(segments, drafts)
         Segment.objects.filter(document_id=document_id).delete()
         Segment.objects.bulk_create(segments, batch_size=ROWS_PER_INSERT)
-        _vectors_insert(vectors, job.collection_id)
+        vectors_insert(vectors)
         Document.objects.filter(pk=document_id).update(language=_language(drafts))
         freed = artefacts_keep(job=job, digests={one.picture_sha256 for one in drafts if one.picture_sha256})
         Step.objects.filter(pk=step_id).update(lease_expires_at=now + timedelta(seconds=LEASE_S))
@@ -110,7 +115,7 @@ def _storable(text: str) -> str:
     return text.replace("\x00", "\ufffd")
 
 
-def _vectors(segments: Sequence[Segment], drafts: Sequence[SegmentDraft]) -> list[tuple[int, UUID, HalfVector]]:
+def _vectors(segments: Sequence[Segment], drafts: Sequence[SegmentDraft]) -> list[VectorRow]:
     dimensions = dict(EmbeddingSpace.objects.values_list("pk", "dimensions"))
     rows = []
     for segment, draft in zip(segments, drafts, strict=True):
@@ -122,26 +127,10 @@ def _vectors(segments: Sequence[Segment], drafts: Sequence[SegmentDraft]) -> lis
                     f"a vector of shape {vector.shape} does not fit space {space_id}, "
                     f"which has {dimensions.get(space_id, 'no')} dimensions"
                 )
-            rows.append((space_id, segment.pk, HalfVector(np.asarray(vector, dtype=np.float32))))
-    return rows
-
-
-def _vectors_insert(rows: Sequence[tuple[int, UUID, HalfVector]], collection_id: UUID) -> None:
-    # PostgreSQL refuses COPY FROM into a table with row security; arrays in binary form are the next fastest.
-    connection.ensure_connection()
-    raw = connection.connection
-    halfvec = TypeInfo.fetch(raw, "halfvec")
-    with psycopg.Cursor(raw) as cursor:
-        # On this cursor alone: a pooled connection goes back as it came.
-        register_halfvec_info(cursor, halfvec)  # type: ignore[arg-type]
-        for start in range(0, len(rows), ROWS_PER_INSERT):
-            space_ids, segment_ids, vectors = zip(*rows[start : start + ROWS_PER_INSERT], strict=True)
-            cursor.execute(
-                "INSERT INTO segments_embedding (space_id, segment_id, collection_id, embedding) "
-                "SELECT space_id, segment_id, %b, embedding "
-                "FROM unnest(%b::bigint[], %b::uuid[], %b::halfvec[]) AS new (space_id, segment_id, embedding)",
-                [collection_id, list(space_ids), list(segment_ids), list(vectors)],
+            rows.append(
+                vector_row(space_id=space_id, segment_id=segment.pk, collection_id=segment.collection_id, vector=vector)
             )
+    return rows
 
 
 def _language(drafts: Sequence[SegmentDraft]) -> str:

@@ -8,6 +8,7 @@ from uuid import UUID
 from django.utils import timezone
 
 from core.jobs.service import StepPlan
+from core.segments.models import EmbeddingSpace
 from core.segments.service import SegmentDraft, segments_replace
 from gpu_worker.context import StepContext, StepOutcome
 from gpu_worker.drafts import drafts_load
@@ -24,7 +25,11 @@ def write_plans(material: Material) -> list[StepPlan]:  # noqa: ARG001 - every s
 def write(context: StepContext) -> StepOutcome:
     """Write the segments of the document."""
     vectors: dict[int, dict[int, Vectors | None]] = {}
+    # A space may have been dropped since its step was planned.
+    spaces = set(EmbeddingSpace.objects.values_list("pk", flat=True))
     for _, result in context.material.results("embed"):
+        if result["space_id"] not in spaces:
+            continue
         rows = vectors_load(result["vectors"])
         for ordinal, row in zip(result["ordinals"], rows, strict=True):
             vectors.setdefault(ordinal, {})[result["space_id"]] = row

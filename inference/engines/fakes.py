@@ -7,12 +7,13 @@ have near vectors.
 
 from __future__ import annotations
 
+import dataclasses
 import hashlib
 import itertools
 import json
 import re
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -33,6 +34,7 @@ from inference.values import (
     PictureFact,
     PictureToDescribe,
     RgbImage,
+    SpeechRequest,
     TextLine,
     Transcript,
     Vectors,
@@ -43,6 +45,7 @@ from inference.values import (
 )
 
 DIMENSIONS = 64
+TRIGRAM_DIMENSIONS = 96
 
 LETTERS = "abcdefghijklmnopqrstuvwxyz0123456789.,?"
 TONE_S = 0.05
@@ -52,6 +55,7 @@ FIRST_VOICE_HZ = 4000
 VOICE_STEP_HZ = 400
 VOICES = 8
 PAUSE_S = 1.0
+FAKE_LANGUAGES = ("en", "de")
 
 LINE_PX = 10
 INK_PX = 8
@@ -115,6 +119,16 @@ class FakeTextEmbedder(_Fake):
         return _bags(batch)
 
 
+class FakeTrigramEmbedder(_Fake):
+    """A bag of three-letter pieces: another model than ``FakeTextEmbedder``, with other dimensions and neighbours."""
+
+    dimensions = TRIGRAM_DIMENSIONS
+
+    def embed_texts(self, batch: Sequence[str]) -> Vectors:
+        """Embed each text on its own."""
+        return _bags(batch, _trigrams, TRIGRAM_DIMENSIONS)
+
+
 class FakeImageTextEmbedder(_Fake):
     """Pictures as bags of the names of their colours, in the space of ``FakeTextEmbedder``."""
 
@@ -130,20 +144,28 @@ class FakeImageTextEmbedder(_Fake):
 
 
 class FakeSpeechRecognizer(_Fake):
-    """Reads the tones of ``fake_sound``; other sound is no speech."""
+    """Reads the tones of ``fake_sound``; other sound is no speech. What it translates it writes in capitals."""
 
-    def transcribe(self, batch: Sequence[Waveform]) -> Sequence[Transcript]:
+    def transcribe(self, batch: Sequence[Waveform | SpeechRequest]) -> Sequence[Transcript]:
         """Transcribe each waveform."""
-        for index, waveform in enumerate(batch):
-            _sound_check(index, waveform)
-        return [self._transcript(waveform) for waveform in batch]
+        requests = [item if isinstance(item, SpeechRequest) else SpeechRequest(waveform=item) for item in batch]
+        for index, request in enumerate(requests):
+            _sound_check(index, request.waveform)
+            if request.language not in (None, *FAKE_LANGUAGES):
+                raise InputRejected(
+                    f"request {index} is in language '{request.language}'; known are {', '.join(FAKE_LANGUAGES)}"
+                )
+        return [self._transcript(request) for request in requests]
 
-    def _transcript(self, waveform: Waveform) -> Transcript:
-        utterances = utterances_split(list(_heard_words(waveform)), "en")
+    def _transcript(self, request: SpeechRequest) -> Transcript:
+        words = list(_heard_words(request.waveform))
+        if request.task == "translate":
+            words = [dataclasses.replace(word, text=word.text.upper()) for word in words]
+        language = request.language or FAKE_LANGUAGES[0]
         return Transcript(
-            utterances=utterances,
-            language="en" if utterances else "und",
-            language_probability=1.0 if utterances else 0.0,
+            utterances=utterances_split(words, language),
+            language=language if words else "und",
+            language_probability=1.0 if words else 0.0,
         )
 
 
@@ -314,20 +336,28 @@ def _answer(prompt: str) -> str:
     return max(sentences, key=lambda sentence: len(asked & set(_words(sentence))))
 
 
-def _bags(batch: Sequence[str]) -> Vectors:
+def _bags(
+    batch: Sequence[str], pieces: Callable[[str], Sequence[str]] | None = None, dimensions: int = DIMENSIONS
+) -> Vectors:
     rows = []
     for index, text in enumerate(batch):
-        words = _words(text)
+        words = (pieces or _words)(text)
         if not text.strip():
             raise EmptyInput(f"text {index} is empty")
-        bag = np.sum([_direction(word) for word in words or [text]], axis=0)
+        bag = np.sum([_direction(word, dimensions) for word in words or [text]], axis=0)
         rows.append(bag / np.linalg.norm(bag))
     return np.asarray(rows, dtype=np.float32)
 
 
-def _direction(word: str) -> npt.NDArray[np.float64]:
-    seed = int.from_bytes(hashlib.sha256(word.encode()).digest()[:8], "big")
-    return np.random.default_rng(seed).standard_normal(DIMENSIONS)
+def _trigrams(text: str) -> list[str]:
+    whole = f" {' '.join(_words(text))} "
+    return [whole[start : start + 3] for start in range(len(whole) - 2)]
+
+
+def _direction(word: str, dimensions: int) -> npt.NDArray[np.float64]:
+    # A lone surrogate is a letter like any other here.
+    seed = int.from_bytes(hashlib.sha256(word.encode(errors="surrogatepass")).digest()[:8], "big")
+    return np.random.default_rng(seed).standard_normal(dimensions)
 
 
 def _picture_check(index: int, image: RgbImage) -> None:

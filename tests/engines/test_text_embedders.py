@@ -3,7 +3,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from inference.engines.fakes import FakeTextEmbedder
+from inference.engines.fakes import FakeTextEmbedder, FakeTrigramEmbedder
 from inference.errors import InputRejected
 from inference.registry import engine_load
 from tests.engines.conformance_text import TEXTS, TextConformance
@@ -13,6 +13,12 @@ class TestFakeTextEmbedder(TextConformance):
     @pytest.fixture
     def engine(self):
         return FakeTextEmbedder()
+
+
+class TestFakeTrigramEmbedder(TextConformance):
+    @pytest.fixture
+    def engine(self):
+        return FakeTrigramEmbedder()
 
 
 @pytest.fixture(scope="module")

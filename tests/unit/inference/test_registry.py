@@ -15,6 +15,7 @@ FAKES = {
     "fake_ocr": "ocr",
     "fake_layout": "layout",
     "fake_text": "text",
+    "fake_trigrams": "text_next",
     "fake_image_text": "image_text",
     "fake_vision": "vision",
     "fake_reranker": "reranker",
