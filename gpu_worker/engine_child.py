@@ -5,14 +5,14 @@ from __future__ import annotations
 import asyncio
 import dataclasses
 import logging
-import os
 import socket
 import sys
+import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from core.settings.env import REPOSITORY
+from core.settings.env import REPOSITORY, child_environment
 from core.settings.profile import RoleConfig
 from inference import codec
 from inference.codec import Item, Message
@@ -24,11 +24,29 @@ LOAD_LIMIT_S = 300.0
 END_LIMIT_S = 5.0
 STREAM_LIMIT_BYTES = 1 << 24
 _THREAD_VARIABLES = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "NUMEXPR_NUM_THREADS")
+_ALLOCATOR = {
+    # One arena for each of the threads of torch, tokenizers and ours kept what batches of changing shapes had freed.
+    "MALLOC_ARENA_MAX": "2",
+    "MALLOC_MMAP_THRESHOLD_": str(1 << 20),
+    "MALLOC_TRIM_THRESHOLD_": str(8 << 20),
+}
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Answer:
+    """What an engine process gave for one batch.
+
+    Attributes:
+        batch_items: How many items the engine itself counted in the call.
+    """
+
+    items: tuple[Item, ...]
+    batch_items: int
 
 
 @dataclasses.dataclass
 class _Waiting:
-    done: asyncio.Future[tuple[Item, ...]]
+    done: asyncio.Future[Answer]
     on_delta: Callable[[Item], None] | None = None
 
 
@@ -44,6 +62,7 @@ class EngineChild:
     ) -> None:
         self.config = config
         self.attributes: dict[str, Any] = {}
+        self.load_s = 0.0
         self.is_dead = False
         self._process = process
         self._reader = reader
@@ -58,8 +77,13 @@ class EngineChild:
         return self._process.pid
 
     @classmethod
-    async def start(cls, config: RoleConfig, folders: Sequence[Path]) -> EngineChild:
-        """Start the process and load the engine.
+    async def start(cls, config: RoleConfig, folders: Sequence[Path], *, device_uuid: str = "") -> EngineChild:
+        """Start the process, load the engine and have it do a first small piece of work.
+
+        Args:
+            config: Which engine, how wide.
+            folders: Of its models.
+            device_uuid: NVML's identity of the GPU that ``config.device`` names: the process sees no other one.
 
         Raises:
             EngineUnavailable: The process ended, or did not load within the limit.
@@ -70,15 +94,16 @@ class EngineChild:
             process = await asyncio.create_subprocess_exec(
                 *_command(config, theirs.fileno()),
                 cwd=REPOSITORY,
-                env={**os.environ, **dict.fromkeys(_THREAD_VARIABLES, str(config.threads))},  # noqa: TID251 - handed on
+                env=_environment(config, device_uuid),
                 pass_fds=(theirs.fileno(),),
                 stdin=asyncio.subprocess.DEVNULL,
             )
         reader, writer = await asyncio.open_connection(sock=ours, limit=STREAM_LIMIT_BYTES)
         child = cls(config, process, reader, writer)
+        begun_s = time.monotonic()
         try:
             async with asyncio.timeout(LOAD_LIMIT_S):
-                await child._load(folders)
+                await child._load(folders, sees_own_device_alone=bool(device_uuid))
         except TimeoutError as error:
             await child.end()
             raise EngineUnavailable(
@@ -87,9 +112,21 @@ class EngineChild:
         except BaseException:
             await child.end()
             raise
+        child.load_s = time.monotonic() - begun_s
         return child
 
-    async def call(self, method: str, items: Sequence[Item]) -> tuple[Item, ...]:
+    async def probe(self) -> None:
+        """Run the largest batch that the profile allows, so that the process shows what memory it takes at most.
+
+        Raises:
+            InferenceError: What the engine raised; OutOfMemory where the batch does not fit.
+        """
+        config = self.config
+        await self._request(
+            "probe", (), {"max_batch_items": config.max_batch_items, "batch_units": config.batch_units}, None
+        )
+
+    async def call(self, method: str, items: Sequence[Item]) -> Answer:
         """Run one batch.
 
         Raises:
@@ -113,7 +150,7 @@ class EngineChild:
             await self._process.wait()
         await self._listening
 
-    async def _load(self, folders: Sequence[Path]) -> None:
+    async def _load(self, folders: Sequence[Path], *, sees_own_device_alone: bool) -> None:
         config = self.config
         await self._request(
             "load",
@@ -122,7 +159,7 @@ class EngineChild:
                 "engine": config.engine,
                 "folders": [str(folder) for folder in folders],
                 "threads": config.threads,
-                "device": config.device,
+                "device": "cuda:0" if sees_own_device_alone else config.device,
                 "options": config.options,
                 "concurrency": config.concurrency,
                 "recipe_version": config.recipe_version,
@@ -132,7 +169,7 @@ class EngineChild:
 
     async def _request(
         self, method: str, items: Sequence[Item], parameters: dict[str, Any], on_delta: Callable[[Item], None] | None
-    ) -> tuple[Item, ...]:
+    ) -> Answer:
         if self.is_dead:
             raise self._gone()
         self._serial += 1
@@ -186,13 +223,22 @@ class EngineChild:
                 waiting.on_delta(message.items[0])
         else:
             self.attributes.update(message.parameters.get("attributes", {}))
-            waiting.done.set_result(message.items)
+            waiting.done.set_result(Answer(message.items, int(message.parameters.get("batch_items", 0))))
 
     def _gone(self) -> EngineUnavailable:
         return EngineUnavailable(
             f"the process of engine '{self.config.engine}' for role '{self.config.role}' ended; it is started again "
             "with the next request"
         )
+
+
+def _environment(config: RoleConfig, device_uuid: str) -> dict[str, str]:
+    return child_environment(
+        **dict.fromkeys(_THREAD_VARIABLES, str(config.threads)),
+        **_ALLOCATOR,
+        # An engine on the CPU opens no GPU by accident, and one on a GPU sees that one alone.
+        CUDA_VISIBLE_DEVICES=device_uuid,
+    )
 
 
 def _command(config: RoleConfig, fd: int) -> list[str]:

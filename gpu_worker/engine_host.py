@@ -8,7 +8,6 @@ and looks into no item, so that a broken engine never takes it along.
 from __future__ import annotations
 
 import asyncio
-import functools
 import logging
 import signal
 import time
@@ -17,37 +16,58 @@ from pathlib import Path
 from typing import Any
 
 from core.host import egress, paths
+from core.host.devices import CPU, Devices, devices_find
+from core.host.peaks import FILE_NAME as PEAKS_FILE
+from core.host.peaks import SHIPPED, PeakStore
 from core.settings.env import env
 from core.settings.profile import Profile, RoleConfig, profile
 from gpu_worker.engine_child import STREAM_LIMIT_BYTES, EngineChild
-from gpu_worker.engine_slot import PRIORITIES, EngineRequest, EngineSlot
-from gpu_worker.memory_ledger import MemoryLedger, pss_mib
+from gpu_worker.engine_request import EngineRequest
+from gpu_worker.engine_slot import EngineSlot
+from gpu_worker.host_client import HostClient
+from gpu_worker.memory_ledger import MemoryLedger, ProcessMemory, process_memory
 from gpu_worker.places import engines_socket, model_store
+from gpu_worker.residency import Rules
+from gpu_worker.role_queue import RoleQueue
+from gpu_worker.room import Room
 from inference import codec
-from inference.codec import Item, Message
-from inference.errors import EngineUnavailable, InferenceError, InputRejected
-from inference.registry import ROLES
+from inference.errors import EngineUnavailable, InferenceError, LimitExceeded, OutOfMemory
 from models_local.errors import ModelsError
 from models_local.store import Store
 
 logger = logging.getLogger(__name__)
 
 TICK_S = 5.0
-STARVING_S = 10.0
-"""A load that waited this long for memory may take an engine between two batches, not only an idle one."""
+STARVING_S = 20.0
+"""A load that waited this long for memory may take an engine between two batches, not only one that nobody wants."""
 
 
 class EngineHost:
     """Serves the roles of one profile on one unix socket."""
 
-    def __init__(self, profile: Profile, *, socket_path: Path, run_folder: Path, store: Store | None) -> None:
+    def __init__(
+        self,
+        profile: Profile,
+        *,
+        socket_path: Path,
+        run_folder: Path,
+        store: Store | None,
+        shipped_peaks: Path = SHIPPED,
+    ) -> None:
         self._profile = profile
         self._socket_path = socket_path
         self._store = store
-        self._ledger = MemoryLedger(profile.memory_budget_mib, run_folder / "engine-peaks.json")
-        self._slots = {role: EngineSlot(config, self._child_start) for role, config in profile.roles.items()}
-        self._room = asyncio.Lock()
-        self._reserved_mib: dict[str, float] = {}
+        peaks = PeakStore(run_folder / PEAKS_FILE, shipped_peaks)
+        self._ledger = MemoryLedger(profile.budgets_mib(), peaks, store.catalog if store is not None else None)
+        self._room = Room(self._ledger, Rules(residency_s=profile.residency_s, starving_s=STARVING_S))
+        self._queues = {role: RoleQueue(config) for role, config in profile.roles.items()}
+        self._slots = tuple(
+            EngineSlot(place, self._queues[place.role], self._child_start) for place in profile.places()
+        )
+        for slot in self._slots:
+            slot.siblings = tuple(one for one in self._slots if one.queue is slot.queue and one is not slot)
+        self._room.watch(self._slots)
+        self._preloading: set[str] = {slot.name for slot in self._slots if slot.config.preload}
         self._stop = asyncio.Event()
 
     async def serve(self) -> None:
@@ -57,58 +77,129 @@ class EngineHost:
             self._client_serve, path=str(self._socket_path), limit=STREAM_LIMIT_BYTES
         )
         self._socket_path.chmod(0o600)
-        tasks = [asyncio.create_task(slot.run()) for slot in self._slots.values()]
+        tasks = [asyncio.create_task(slot.run()) for slot in self._slots]
         tasks.append(asyncio.create_task(self._tick()))
         tasks.append(asyncio.create_task(self._preload()))
-        logger.info("engine host serves %s on %s", ", ".join(self._slots), self._socket_path)
+        logger.info("engine host serves %s on %s", ", ".join(self._queues), self._socket_path)
         await self._stop.wait()
         server.close()
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
-        await asyncio.gather(*(slot.unload() for slot in self._slots.values()))
+        await asyncio.gather(*(slot.unload() for slot in self._slots))
         self._socket_path.unlink(missing_ok=True)
 
     def stop(self) -> None:
         """End ``serve``."""
         self._stop.set()
 
-    def status(self) -> dict[str, Any]:
-        """Return what is loaded, how large it is and what waits."""
-        engines = [slot.status() | {"pss_mib": round(_pss_of(slot), 1)} for slot in self._slots.values()]
+    async def status(self) -> dict[str, Any]:
+        """Return what is loaded, how large it is and what waits; ``ready`` once all that is preloaded can work."""
+        engines = []
+        for slot in self._slots:
+            memory = await asyncio.to_thread(_memory_of, slot)
+            peak = self._ledger.known(slot.config)
+            engines.append(
+                slot.status()
+                | {
+                    "pss_mib": round(memory.now_mib, 1),
+                    "peak_mib": round(peak.mib, 1) if peak else None,
+                    "peak_device_mib": round(peak.device_mib, 1) if peak else None,
+                }
+            )
         return {
             "profile": self._profile.name,
+            "ready": not self._preloading,
+            "loading": sorted(self._preloading),
             "budget_mib": self._profile.memory_budget_mib,
             "pss_mib": round(sum(engine["pss_mib"] for engine in engines), 1),
+            "devices": self._devices(await asyncio.to_thread(devices_find)),
             "engines": engines,
         }
 
+    def _devices(self, found: Devices) -> list[dict[str, Any]]:
+        return [
+            {
+                "name": name,
+                "product": device.product if device is not None else "not found",
+                "total_mib": device.total_mib if device is not None else 0,
+                "free_mib": device.free_mib if device is not None else 0,
+                "budget_mib": budget_mib,
+                "expected_mib": round(sum(tenant.size_mib for tenant in self._room.tenants(name)), 1),
+            }
+            for name, budget_mib in self._ledger.budgets_mib.items()
+            for device in (found.device(name),)
+        ]
+
     async def _preload(self) -> None:
-        for slot in self._slots.values():
+        for slot in self._slots:
             if slot.config.preload:
                 try:
                     await slot.load()
                 except InferenceError as error:
                     logger.warning("role '%s' cannot be loaded yet: %s", slot.config.role, error)
+                self._preloading.discard(slot.name)
 
-    async def _child_start(self, config: RoleConfig) -> EngineChild:
+    async def _child_start(self, slot: EngineSlot) -> EngineChild:
+        config = slot.config
         folders = self._folders(config)
-        await self._room_make(config)
+        await self._room.enter(slot)
         try:
-            started = time.monotonic()
-            child = await EngineChild.start(config, folders)
-            measured_mib = pss_mib(child.pid)
-            self._ledger.observe(config, measured_mib)
-            logger.info(
-                "engine '%s' of role '%s' loaded in %.1f s with %.0f MiB",
-                config.engine,
-                config.role,
-                time.monotonic() - started,
-                measured_mib,
-            )
+            child = await EngineChild.start(config, folders, device_uuid=self._device_uuid(config))
+            try:
+                await self._measure(config, child)
+            except BaseException:
+                await child.end()
+                raise
             return child
         finally:
-            self._reserved_mib.pop(config.role, None)
+            self._room.entered(slot)
+
+    async def _measure(self, config: RoleConfig, child: EngineChild) -> None:
+        known = self._ledger.known(config)
+        if config.models and (known is None or not known.probed):
+            await self._probe(config, child)
+        measured = await asyncio.to_thread(self._ledger.observe, config, child.pid)
+        logger.info(
+            "engine '%s' of role '%s' is ready after %.1f s with at most %.0f MiB so far",
+            config.engine,
+            config.role,
+            child.load_s,
+            measured.mib,
+        )
+        if excess := self._ledger.excess(self._ledger.demand_mib(config)):
+            raise LimitExceeded(
+                f"engine '{config.engine}' of role '{config.role}' was measured with {' and '.join(excess)}; raise the "
+                "budget in the profile, lower the role's batch or context, or choose a smaller model"
+            )
+
+    async def _probe(self, config: RoleConfig, child: EngineChild) -> None:
+        try:
+            await child.probe()
+        except OutOfMemory as error:
+            logger.warning("the largest batch of role '%s' does not fit, smaller ones will run: %s", config.role, error)
+        except InferenceError as error:
+            logger.warning("role '%s' could not be measured, it is watched instead: %s", config.role, error)
+            return
+        await asyncio.to_thread(self._ledger.observe, config, child.pid, probed=True)
+
+    def _device_uuid(self, config: RoleConfig) -> str:
+        if config.device == CPU:
+            return ""
+        devices = devices_find()
+        device = devices.device(config.device)
+        if device is None:
+            raise EngineUnavailable(
+                f"role '{config.role}' needs {config.device}, which this host does not have"
+                f"{f': {devices.problem}' if devices.problem else ''}; choose another profile (CLOISTER_PROFILE)"
+            )
+        wanted_mib = self._ledger.demand_mib(config)[config.device]
+        if device.free_mib < wanted_mib:
+            raise EngineUnavailable(
+                f"role '{config.role}' takes {wanted_mib:.0f} MiB of {config.device}, of which {device.free_mib} MiB "
+                f"are free: another program uses it"
+            )
+        return device.uuid
 
     def _folders(self, config: RoleConfig) -> Sequence[Path]:
         if not config.models:
@@ -122,41 +213,19 @@ class EngineHost:
         except ModelsError as error:
             raise EngineUnavailable(f"role '{config.role}' cannot be loaded: {error}") from error
 
-    async def _room_make(self, config: RoleConfig) -> None:
-        since = time.monotonic()
-        while True:
-            async with self._room:
-                if self._ledger.fits(config, self._loaded_mib()) or not self._loaded():
-                    self._reserved_mib[config.role] = self._ledger.expected_mib(config)
-                    return
-                victim = self._victim(starving=time.monotonic() - since > STARVING_S)
-                if victim is not None:
-                    await victim.unload()
-                    continue
-            await asyncio.sleep(0.1)
-
-    def _loaded(self) -> list[EngineSlot]:
-        return [slot for slot in self._slots.values() if slot.child is not None and not slot.child.is_dead]
-
-    def _loaded_mib(self) -> float:
-        loaded = sum(max(_pss_of(slot), self._ledger.expected_mib(slot.config)) for slot in self._loaded())
-        return loaded + sum(self._reserved_mib.values())
-
-    def _victim(self, *, starving: bool) -> EngineSlot | None:
-        candidates = [slot for slot in self._loaded() if slot.is_idle or (starving and slot.in_flight == 0)]
-        return min(candidates, key=lambda slot: slot.last_used, default=None)
-
     async def _tick(self) -> None:
         while True:
             await asyncio.sleep(TICK_S)
-            for slot in self._loaded():
-                self._ledger.observe(slot.config, _pss_of(slot))
+            for slot in self._slots:
+                if slot.child is not None and slot.is_loaded:
+                    await asyncio.to_thread(self._ledger.observe, slot.config, slot.child.pid)
                 limit_s = slot.config.idle_unload_s
-                if limit_s and slot.is_idle and time.monotonic() - slot.last_used > limit_s:
+                if limit_s and slot.is_loaded and slot.is_idle and time.monotonic() - slot.last_used > limit_s:
                     await slot.unload()
+            await self._room.settle()
 
     async def _client_serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        client = _Client(self, writer)
+        client = HostClient(self, writer)
         try:
             while (message := await codec.frame_read_async(reader)) is not None:
                 client.receive(message)
@@ -168,107 +237,26 @@ class EngineHost:
 
     def request_submit(self, role: str, request: EngineRequest) -> None:
         """Queue a request of a client."""
-        self._slots[role].submit(request)
+        self._queues[role].submit(request)
+
+    def lease_count(self, role: str, change: int) -> None:
+        """Note that a lease of a role begins (1) or ends (-1): a leased engine is not ended for another in peace."""
+        self._queues[role].leases += change
 
     async def attributes(self, role: str) -> dict[str, Any]:
         """Return the attributes of a role's engine, loading it where needed."""
-        return (await self._slots[role].load()).attributes
+        of_role = [slot for slot in self._slots if slot.config.role == role]
+        slot = next((slot for slot in of_role if slot.is_loaded), of_role[0])
+        return (await slot.load()).attributes
 
     def roles(self) -> list[str]:
         """Return the roles that this host serves."""
-        return list(self._slots)
+        return list(self._queues)
 
 
-class _Client:
-    """One worker's connection: its running requests, and the order of its replies."""
-
-    def __init__(self, host: EngineHost, writer: asyncio.StreamWriter) -> None:
-        self._host = host
-        self._writer = writer
-        self._requests: dict[str, EngineRequest] = {}
-        self._replies: asyncio.Queue[Message] = asyncio.Queue()
-        self._sender = asyncio.create_task(self._send())
-        self._tasks: set[asyncio.Task[None]] = set()
-
-    def receive(self, message: Message) -> None:
-        if message.method == "cancel":
-            if request := self._requests.get(message.id):
-                request.cancel("the caller ended the request")
-            return
-        task = asyncio.create_task(self._answer(message))
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
-
-    def gone(self) -> None:
-        for request in self._requests.values():
-            request.cancel("the caller is gone")
-        self._sender.cancel()
-
-    async def _answer(self, message: Message) -> None:
-        try:
-            reply = await self._reply(message)
-        except InferenceError as error:
-            reply = codec.error_reply(message.id, error)
-        except Exception as error:  # process boundary: one request must not end the connection of the others
-            logger.exception("request %s failed in the host", message.method)
-            reply = codec.error_reply(message.id, EngineUnavailable(f"engine host: {type(error).__name__}: {error}"))
-        self._replies.put_nowait(reply)
-
-    async def _reply(self, message: Message) -> Message:
-        if message.method == "status":
-            return Message(id=message.id, method=codec.RESULT, parameters=self._host.status())
-        role = message.parameters.get("role")
-        if role not in self._host.roles():
-            raise InputRejected(f"this host serves no role '{role}'; it serves {', '.join(self._host.roles())}")
-        if message.method == "attributes":
-            return Message(id=message.id, method=codec.RESULT, parameters=await self._host.attributes(role))
-        return Message(id=message.id, method=codec.RESULT, items=await self._run(role, message))
-
-    async def _run(self, role: str, message: Message) -> tuple[Item, ...]:
-        request = self._request(role, message)
-        self._requests[message.id] = request
-        deadline_s = float(message.parameters["deadline_s"])
-        try:
-            self._host.request_submit(role, request)
-            async with asyncio.timeout(deadline_s):
-                return await request.done
-        except TimeoutError as error:
-            request.cancel("the deadline passed")
-            raise EngineUnavailable(
-                f"role '{role}' gave no answer within {deadline_s:.0f} s; the host is busy, try again"
-            ) from error
-        finally:
-            self._requests.pop(message.id, None)
-
-    def _request(self, role: str, message: Message) -> EngineRequest:
-        method = ROLES[role].methods.get(message.method)
-        if method is None:
-            raise InputRejected(f"role '{role}' has no method '{message.method}'")
-        if not message.items or (method.kind != "batch" and len(message.items) != 1):
-            raise InputRejected(f"'{message.method}' was called with {len(message.items)} items")
-        priority = message.parameters.get("priority")
-        if priority not in PRIORITIES:
-            raise InputRejected(f"'{priority}' is no priority; known are {', '.join(PRIORITIES)}")
-        return EngineRequest(
-            method=method,
-            items=message.items,
-            priority=priority,
-            on_delta=functools.partial(self._delta, message.id) if method.kind == "stream" else None,
-        )
-
-    def _delta(self, request_id: str, item: Item) -> None:
-        self._replies.put_nowait(Message(id=request_id, method=codec.DELTA, items=(item,)))
-
-    async def _send(self) -> None:
-        try:
-            while True:
-                await codec.frame_write_async(self._writer, await self._replies.get())
-        except ConnectionError as error:
-            logger.info("a worker's connection ended while it was answered: %s", error)
-
-
-def _pss_of(slot: EngineSlot) -> float:
-    return pss_mib(slot.child.pid) if slot.child is not None and not slot.child.is_dead else 0.0
+def _memory_of(slot: EngineSlot) -> ProcessMemory:
+    child = slot.child
+    return process_memory(child.pid) if child is not None and not child.is_dead else ProcessMemory(0.0, 0.0)
 
 
 async def _serve() -> None:

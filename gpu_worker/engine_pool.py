@@ -20,6 +20,7 @@ from typing import Any, Literal, overload
 
 import numpy as np
 
+from gpu_worker.lease_notices import LeaseNotices
 from inference import codec, protocols
 from inference.codec import Message
 from inference.errors import EngineUnavailable, InferenceError
@@ -59,6 +60,7 @@ class EnginePool:
         self._idle: collections.deque[socket.socket] = collections.deque()
         self._lock = threading.Lock()
         self._serial = itertools.count(1)
+        self._notices = LeaseNotices(socket_path)
 
     @overload
     def lease(
@@ -70,7 +72,7 @@ class EnginePool:
     ) -> contextlib.AbstractContextManager[protocols.ImageTextEmbedder]: ...
     @overload
     def lease(
-        self, *, role: Literal["speech"], priority: Priority = ..., deadline_s: float = ...
+        self, *, role: Literal["speech", "captions"], priority: Priority = ..., deadline_s: float = ...
     ) -> contextlib.AbstractContextManager[protocols.SpeechRecognizer]: ...
     @overload
     def lease(
@@ -119,7 +121,12 @@ class EnginePool:
             stopped: Asked while a stream is waited for, also before its first piece; once true, the stream is
                 cancelled in the engine and ends.
         """
-        return contextlib.nullcontext(_PROXIES[role](_Door(self, role, priority, deadline_s, stopped)))
+        return self._leased(role, _PROXIES[role](_Door(self, role, priority, deadline_s, stopped)))
+
+    @contextlib.contextmanager
+    def _leased(self, role: str, proxy: _Proxy) -> Iterator[_Proxy]:
+        with self._notices.leased(role):
+            yield proxy
 
     def status(self, *, timeout_s: float = 5.0) -> dict[str, Any]:
         """Return the host's loaded engines, memory, queues and batch sizes."""
@@ -181,7 +188,8 @@ class EnginePool:
                 reply.values()
 
     def close(self) -> None:
-        """Close the idle connections."""
+        """Close the idle connections; the leases that are held are no longer counted."""
+        self._notices.close()
         with self._lock:
             while self._idle:
                 self._idle.pop().close()
@@ -434,6 +442,7 @@ _PROXIES: dict[str, type[_Proxy]] = {
     "text_next": TextEmbedderProxy,
     "image_text_next": ImageTextEmbedderProxy,
     "speech": SpeechRecognizerProxy,
+    "captions": SpeechRecognizerProxy,
     "speaker": SpeakerEncoderProxy,
     "ocr": TextRecognizerProxy,
     "layout": LayoutDetectorProxy,

@@ -1,7 +1,8 @@
 """One process with one loaded engine, answering the engine host over an inherited socket.
 
 Started as ``python -m gpu_worker.engine_process --role R --fd N``. The first message is ``load``; its reply carries the
-engine's attributes. Then requests run on as many threads as the role's ``concurrency``, so that a ``cancel`` is read
+engine's attributes, sent when the engine has done a first small piece of work. Then requests run on as many threads as
+the role's ``concurrency``, so that a ``cancel`` is read
 while a stream is being written. The process ends when the host closes the socket.
 """
 
@@ -12,12 +13,14 @@ import logging
 import os
 import socket
 import threading
+import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
 from core.host import egress
+from gpu_worker.trial_work import probe, warm_up
 from inference import codec
 from inference.codec import Message
 from inference.errors import EngineBroken, EngineUnavailable, InferenceError, OutOfMemory
@@ -55,6 +58,7 @@ class EngineServer:
 
     def _load(self, request: Message) -> Message:
         wanted = request.parameters
+        begun_s = time.monotonic()
         engine = engine_load(
             wanted["engine"],
             [Path(folder) for folder in wanted["folders"]],
@@ -69,6 +73,9 @@ class EngineServer:
                 f"engine '{wanted['engine']}' follows recipe {attributes['recipe_version']}, not {expected}; "
                 "correct recipe_version in the profile and build the new embedding space"
             )
+        loaded_s = time.monotonic()
+        warm_up(self._role, engine)
+        logger.info("loaded in %.1f s, warm after %.1f s more", loaded_s - begun_s, time.monotonic() - loaded_s)
         self._engine = engine
         return Message(id=request.id, method=codec.RESULT, parameters={"attributes": attributes})
 
@@ -92,6 +99,9 @@ class EngineServer:
             return codec.error_reply(request.id, EngineBroken(f"{request.method}: {type(error).__name__}: {error}"))
 
     def _call(self, request: Message) -> Message:
+        if request.method == "probe":
+            probe(self._role, self._engine, **request.parameters)
+            return Message(id=request.id, method=codec.RESULT)
         method = self._role.methods[request.method]
         function = getattr(self._engine, method.name)
         match method.kind:
@@ -102,7 +112,13 @@ class EngineServer:
             case "stream":
                 self._stream(function, request)
                 results = []
-        return Message(id=request.id, method=codec.RESULT, items=tuple(codec.item_encode(value) for value in results))
+        return Message(
+            id=request.id,
+            method=codec.RESULT,
+            # The engine's own count of what it was given in one call, for the host's histogram.
+            parameters={"batch_items": len(results)},
+            items=tuple(codec.item_encode(value) for value in results),
+        )
 
     def _batch(self, function: Callable[[Sequence[Any]], Sequence[Any]], items: list[Any]) -> Sequence[Any]:
         results = function(items)

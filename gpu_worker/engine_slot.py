@@ -1,4 +1,4 @@
-"""One role's engine on one host: two queues, batches across requests, start, back-off and end of its process."""
+"""One engine on one device: start, back-off and end of its process, and the batches that run in it."""
 
 from __future__ import annotations
 
@@ -7,71 +7,21 @@ import collections
 import dataclasses
 import logging
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Any, Literal
 
 from core.settings.profile import RoleConfig
 from gpu_worker.engine_child import EngineChild
-from inference.codec import Item
-from inference.errors import Cancelled, EngineUnavailable, InferenceError, OutOfMemory
-from inference.registry import Method
+from gpu_worker.engine_request import EngineRequest
+from gpu_worker.residency import UseHistory
+from gpu_worker.role_queue import Batch, Entry, RoleQueue
+from inference.errors import EngineUnavailable, InferenceError, OutOfMemory
 
 logger = logging.getLogger(__name__)
 
-Priority = Literal["interactive", "bulk"]
-PRIORITIES: tuple[Priority, ...] = ("interactive", "bulk")
+State = Literal["unloaded", "loading", "ready", "failed"]
 BACK_OFF_FIRST_S = 0.5
 BACK_OFF_LAST_S = 15.0
-
-
-class EngineRequest:
-    """One call of one client: its items, and the results as they come in."""
-
-    def __init__(
-        self,
-        *,
-        method: Method,
-        items: tuple[Item, ...],
-        priority: Priority,
-        on_delta: Callable[[Item], None] | None = None,
-    ) -> None:
-        self.method = method
-        self.items = items
-        self.priority = priority
-        self.on_delta = on_delta
-        self.taken = 0
-        self.done: asyncio.Future[tuple[Item, ...]] = asyncio.get_running_loop().create_future()
-        self._results: dict[int, Item] = {}
-        self._running: asyncio.Task[None] | None = None
-
-    def accept(self, index: int, result: Item) -> None:
-        """Take the result of one item; the last one completes the request."""
-        self._results[index] = result
-        if len(self._results) == len(self.items) and not self.done.done():
-            self.done.set_result(tuple(self._results[position] for position in range(len(self.items))))
-
-    def finish(self) -> None:
-        """Complete a stream."""
-        if not self.done.done():
-            self.done.set_result(())
-
-    def fail(self, error: InferenceError) -> None:
-        """End the request with an error; its remaining items are not run."""
-        if not self.done.done():
-            self.done.set_exception(error)
-
-    def run_as(self, task: asyncio.Task[None]) -> None:
-        """Say which task streams the request, so that a cancel ends it."""
-        self._running = task
-
-    def cancel(self, reason: str) -> None:
-        """End the request: drop it from its queue, end its stream."""
-        self.fail(Cancelled(reason))
-        if self._running is not None:
-            self._running.cancel()
-
-
-Entry = tuple[EngineRequest, int]
 
 
 @dataclasses.dataclass
@@ -79,39 +29,62 @@ class _Counters:
     batch_sizes: collections.Counter[int] = dataclasses.field(default_factory=collections.Counter)
     loads: int = 0
     crashes: int = 0
+    unloads: int = 0
+    halvings: int = 0
 
 
 class EngineSlot:
-    """Runs the requests of one role, one batch after the other (or ``concurrency`` at the same time)."""
+    """Runs batches of one role's queue, one after the other (or ``concurrency`` at the same time)."""
 
-    def __init__(self, config: RoleConfig, child_start: Callable[[RoleConfig], Awaitable[EngineChild]]) -> None:
+    def __init__(
+        self, config: RoleConfig, queue: RoleQueue, child_start: Callable[[EngineSlot], Awaitable[EngineChild]]
+    ) -> None:
         self.config = config
+        self.queue = queue
+        self.siblings: tuple[EngineSlot, ...] = ()
         self.child: EngineChild | None = None
         self.in_flight = 0
+        self.loaded_s = 0.0
         self.last_used = time.monotonic()
-        self.waiting_since: float | None = None
+        self.history = UseHistory()
         self.counters = _Counters()
+        self.load_error = ""
+        self._is_loading = False
         self._child_start = child_start
-        self._queues: dict[Priority, collections.deque[EngineRequest]] = {p: collections.deque() for p in PRIORITIES}
         self._work = asyncio.Event()
         self._free = asyncio.Semaphore(config.concurrency)
         self._loading = asyncio.Lock()
         self._failures = 0
         self._not_before = 0.0
         self._tasks: set[asyncio.Task[None]] = set()
+        queue.listen(self._work.set)
+
+    @property
+    def name(self) -> str:
+        """Role and device: one slot of the host."""
+        return f"{self.config.role}@{self.config.device}"
+
+    @property
+    def is_loaded(self) -> bool:
+        """Whether a living process holds the engine."""
+        return self.child is not None and not self.child.is_dead
 
     @property
     def is_idle(self) -> bool:
-        """Whether nothing runs and nothing waits."""
-        return self.in_flight == 0 and not any(self._queues.values())
+        """Whether nothing runs, nothing waits and nobody holds a lease."""
+        return self.in_flight == 0 and not self.queue.is_wanted
 
-    def submit(self, request: EngineRequest) -> None:
-        """Queue a request."""
-        self._queues[request.priority].append(request)
-        self._work.set()
+    @property
+    def state(self) -> State:
+        """What a reader of the status wants to know first."""
+        if self.is_loaded:
+            return "ready"
+        if self._is_loading:
+            return "loading"
+        return "failed" if self.load_error else "unloaded"
 
     async def run(self) -> None:
-        """Serve the queues for ever."""
+        """Serve the queue for ever."""
         while True:
             await self._work.wait()
             await self._free.acquire()
@@ -130,98 +103,104 @@ class EngineSlot:
                 await dead.end()
                 self._back_off()
             if self.child is None:
-                await asyncio.sleep(max(0.0, self._not_before - time.monotonic()))
+                self._is_loading = True
                 try:
-                    self.child = await self._child_start(self.config)
-                except InferenceError:
+                    await asyncio.sleep(max(0.0, self._not_before - time.monotonic()))
+                    self.child = await self._child_start(self)
+                except InferenceError as error:
+                    self.load_error = str(error)
                     self._back_off()
                     raise
+                finally:
+                    self._is_loading = False
+                self.load_error = ""
                 self.counters.loads += 1
-                self.last_used = time.monotonic()
+                self.last_used = self.loaded_s = time.monotonic()
             return self.child
 
     async def unload(self) -> None:
         """End the engine's process; the next request starts it again."""
         child, self.child = self.child, None
         if child is not None:
-            logger.info("engine '%s' of role '%s' is unloaded", self.config.engine, self.config.role)
+            logger.info("engine '%s' of %s is unloaded", self.config.engine, self.name)
+            self.counters.unloads += 1
             await child.end()
 
     def status(self) -> dict[str, Any]:
         """Say what the slot does, for the status report."""
-        loaded = self.child is not None and not self.child.is_dead
         return {
             "role": self.config.role,
+            "device": self.config.device,
             "engine": self.config.engine,
             "models": list(self.config.models),
-            "loaded": loaded,
-            "pid": self.child.pid if self.child is not None and loaded else None,
+            "state": self.state,
+            "error": self.load_error,
+            "loaded": self.is_loaded,
+            "pinned": self.config.pinned,
+            "preload": self.config.preload,
+            "pid": self.child.pid if self.child is not None and self.is_loaded else None,
+            "load_s": round(self.child.load_s, 2) if self.child is not None and self.is_loaded else None,
+            "idle_s": round(time.monotonic() - self.last_used, 1) if self.is_loaded and self.is_idle else 0.0,
             "in_flight": self.in_flight,
-            "queued": {priority: len(queue) for priority, queue in self._queues.items()},
+            "leases": self.queue.leases,
+            "queued": self.queue.waiting(),
             "batch_sizes": {str(size): count for size, count in sorted(self.counters.batch_sizes.items())},
             "loads": self.counters.loads,
+            "unloads": self.counters.unloads,
             "crashes": self.counters.crashes,
+            "halvings": self.counters.halvings,
         }
 
     async def _next(self) -> None:
         try:
-            self._prune()
-            if not any(self._queues.values()):
+            self.queue.prune()
+            if not self.queue.waits or self._sibling_takes():
                 self._work.clear()
                 self._free.release()
                 return
             child = await self.load()
         except InferenceError as error:
-            self._queued_fail(error)
+            if not any(sibling.is_loaded for sibling in self.siblings):
+                self.queue.fail_all(error)
+            self._work.clear()
             self._free.release()
             return
         # From here to the start of the task nothing awaits, so the engine cannot be unloaded in between.
-        batch = self._batch_take()
-        if not batch:
+        batch = self.queue.take()
+        if batch is None:
             self._free.release()
             return
         self.in_flight += 1
+        self.history.used(time.monotonic())
         task = asyncio.create_task(self._execute(child, batch))
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
-        if batch[0][0].method.kind == "stream":
-            batch[0][0].run_as(task)
+        if batch.method.kind == "stream":
+            batch.entries[0][0].run_as(task)
 
-    def _prune(self) -> None:
-        for queue in self._queues.values():
-            for request in [request for request in queue if request.done.done()]:
-                queue.remove(request)
+    def _sibling_takes(self) -> bool:
+        # A copy of the engine is loaded only when those that are there have enough to do.
+        return not self.is_loaded and any(
+            sibling.is_loaded and sibling.in_flight < sibling.config.concurrency for sibling in self.siblings
+        )
 
-    def _batch_take(self) -> list[Entry]:
-        self._prune()
-        queue = next((queue for queue in self._queues.values() if queue), None)
-        if queue is None:
-            return []
-        method = queue[0].method
-        if method.kind != "batch":
-            return [(queue.popleft(), 0)]
-        entries: list[Entry] = []
-        for request in [request for request in queue if request.method == method]:
-            take = min(len(request.items) - request.taken, self.config.max_batch_items - len(entries))
-            entries.extend((request, request.taken + offset) for offset in range(take))
-            request.taken += take
-            if request.taken == len(request.items):
-                queue.remove(request)
-            if len(entries) == self.config.max_batch_items:
-                break
-        return entries
-
-    async def _execute(self, child: EngineChild, batch: list[Entry]) -> None:
-        request = batch[0][0]
+    async def _execute(self, child: EngineChild, batch: Batch) -> None:
         try:
-            if request.method.kind == "stream":
-                await self._stream(child, request)
+            if batch.method.kind == "stream":
+                await self._stream(child, batch.entries[0][0])
             else:
-                await self._batch_run(child, request.method, batch)
+                await self._batch_run(child, batch)
         finally:
             self.in_flight -= 1
             self.last_used = time.monotonic()
             self._free.release()
+            # Copies that left work to this one look again.
+            for sibling in self.siblings:
+                sibling.look()
+
+    def look(self) -> None:
+        """Look into the queue again."""
+        self._work.set()
 
     async def _stream(self, child: EngineChild, request: EngineRequest) -> None:
         on_delta = request.on_delta
@@ -234,44 +213,51 @@ class EngineSlot:
             self._failures = 0
             request.finish()
 
-    async def _batch_run(self, child: EngineChild, method: Method, entries: list[Entry]) -> None:
+    async def _batch_run(self, child: EngineChild, batch: Batch) -> None:
+        begun_s = time.monotonic()
         try:
-            results = await child.call(method.name, [request.items[index] for request, index in entries])
+            answer = await child.call(batch.method.name, [request.items[index] for request, index in batch.entries])
         except OutOfMemory as error:
-            await self._halves_run(child, method, entries, error)
+            self.queue.did_not_fit(batch)
+            await self._halves_run(child, batch, error)
         except EngineUnavailable as error:
-            for request, _ in entries:
-                request.fail(error)
+            self._died(batch, error)
         except InferenceError as error:
-            await self._apart_run(child, method, entries, error)
+            await self._apart_run(child, batch, error)
         else:
             self._failures = 0
-            self.counters.batch_sizes[len(entries)] += 1
-            for (request, index), result in zip(entries, results, strict=True):
+            self.queue.ran(batch, time.monotonic() - begun_s)
+            self.counters.batch_sizes[answer.batch_items] += 1
+            for (request, index), result in zip(batch.entries, answer.items, strict=True):
                 request.accept(index, result)
 
-    async def _halves_run(
-        self, child: EngineChild, method: Method, entries: list[Entry], error: InferenceError
-    ) -> None:
-        if len(entries) == 1:
-            entries[0][0].fail(error)
-            return
-        middle = len(entries) // 2
-        await self._batch_run(child, method, entries[:middle])
-        await self._batch_run(child, method, entries[middle:])
+    def _died(self, batch: Batch, error: InferenceError) -> None:
+        requests = list(dict.fromkeys(request for request, _ in batch.entries))
+        if len(requests) > 1:
+            # One of them may have ended the process: all run again, each by itself, so that only that one fails.
+            self.queue.suspect(batch)
+        else:
+            requests[0].fail(error)
 
-    async def _apart_run(self, child: EngineChild, method: Method, entries: list[Entry], error: InferenceError) -> None:
-        requests = list(dict.fromkeys(request for request, _ in entries))
+    async def _halves_run(self, child: EngineChild, batch: Batch, error: InferenceError) -> None:
+        if len(batch.entries) == 1:
+            batch.entries[0][0].fail(error)
+            return
+        self.counters.halvings += 1
+        middle = len(batch.entries) // 2
+        for half in (batch.entries[:middle], batch.entries[middle:]):
+            await self._part_run(child, batch, half)
+
+    async def _apart_run(self, child: EngineChild, batch: Batch, error: InferenceError) -> None:
+        requests = list(dict.fromkeys(request for request, _ in batch.entries))
         if len(requests) == 1:
             requests[0].fail(error)
             return
         for request in requests:
-            await self._batch_run(child, method, [entry for entry in entries if entry[0] is request])
+            await self._part_run(child, batch, [entry for entry in batch.entries if entry[0] is request])
 
-    def _queued_fail(self, error: InferenceError) -> None:
-        for queue in self._queues.values():
-            while queue:
-                queue.popleft().fail(error)
+    async def _part_run(self, child: EngineChild, batch: Batch, entries: Sequence[Entry]) -> None:
+        await self._batch_run(child, dataclasses.replace(batch, entries=entries))
 
     def _back_off(self) -> None:
         self._failures += 1

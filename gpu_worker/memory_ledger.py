@@ -1,66 +1,77 @@
-"""The one place of a host that knows what its engines' memory is, and what they will need."""
+"""The one place of a host that knows what memory its engines take and will take, and what each device may give."""
 
 from __future__ import annotations
 
-import json
-import logging
-import os
+import dataclasses
+from collections.abc import Mapping
 from pathlib import Path
 
+from core.host.devices import CPU, gpu_processes_mib
+from core.host.peaks import Peak, PeakStore, peak_key
 from core.settings.profile import RoleConfig
+from models_local.catalog import Catalog
 
-logger = logging.getLogger(__name__)
-
-UNMEASURED_MIB = 500
-"""What an engine is expected to need before it was ever loaded on this host."""
+UNMEASURED = Peak(mib=500.0, device_mib=2000.0)
+"""What an engine is expected to need before it was ever loaded with these models and this batch."""
 
 
-def pss_mib(pid: int) -> float:
-    """Return the proportional set size of a process; 0 when it is gone."""
+@dataclasses.dataclass(frozen=True, slots=True)
+class ProcessMemory:
+    """What a process holds now, and held at most since it began, in MiB of proportional set size."""
+
+    now_mib: float
+    peak_mib: float
+
+
+def process_memory(pid: int) -> ProcessMemory:
+    """Measure a process; zeros when it is gone.
+
+    The kernel keeps a peak of the resident set only: as many pages are taken to have been shared then as now.
+    """
     try:
-        text = Path(f"/proc/{pid}/smaps_rollup").read_text()
+        share = _kib(Path(f"/proc/{pid}/smaps_rollup"), "Pss:")
+        status = Path(f"/proc/{pid}/status")
+        resident, highest = _kib(status, "VmRSS:"), _kib(status, "VmHWM:")
     except (FileNotFoundError, ProcessLookupError):
-        return 0.0
-    for line in text.splitlines():
-        if line.startswith("Pss:"):
-            return int(line.split()[1]) / 1024
-    return 0.0
+        return ProcessMemory(0.0, 0.0)
+    return ProcessMemory(share / 1024, (share + max(0, highest - resident)) / 1024)
+
+
+def _kib(path: Path, field: str) -> int:
+    return next((int(line.split()[1]) for line in path.read_text().splitlines() if line.startswith(field)), 0)
 
 
 class MemoryLedger:
-    """Measured peaks of engines, kept in a file over restarts of the host."""
+    """Budgets of devices, and the measured peaks of engines."""
 
-    def __init__(self, budget_mib: int, peaks_file: Path) -> None:
-        self.budget_mib = budget_mib
-        self._file = peaks_file
-        self._peaks_mib: dict[str, float] = self._peaks_read()
+    def __init__(self, budgets_mib: Mapping[str, float], peaks: PeakStore, catalog: Catalog | None = None) -> None:
+        self.budgets_mib = dict(budgets_mib)
+        self._peaks = peaks
+        self._catalog = catalog
 
-    def expected_mib(self, config: RoleConfig) -> float:
-        """Return what an engine of this configuration took at most so far."""
-        return self._peaks_mib.get(self._key(config), float(UNMEASURED_MIB))
+    def known(self, config: RoleConfig) -> Peak | None:
+        """Return what an engine of this configuration took at most so far; None where nobody measured it."""
+        return self._peaks.peak(peak_key(config, self._catalog))
 
-    def observe(self, config: RoleConfig, measured_mib: float) -> None:
-        """Record a measurement; the file is written when the peak rose by more than 2 %."""
-        key = self._key(config)
-        if measured_mib <= self._peaks_mib.get(key, 0.0) * 1.02:
-            return
-        self._peaks_mib[key] = round(measured_mib, 1)
-        temporary = self._file.with_suffix(".new")
-        temporary.write_text(json.dumps(self._peaks_mib, indent=1, sort_keys=True))
-        os.replace(temporary, self._file)  # noqa: PTH105 - the atomic rename is the point
+    def demand_mib(self, config: RoleConfig) -> dict[str, float]:
+        """Return what an engine is expected to take of each device, at most."""
+        peak = self.known(config) or UNMEASURED
+        demand = {CPU: peak.mib}
+        if config.device != CPU:
+            demand[config.device] = peak.device_mib
+        return demand
 
-    def fits(self, config: RoleConfig, loaded_mib: float) -> bool:
-        """Say whether one more engine stays inside the budget beside what is loaded."""
-        return loaded_mib + self.expected_mib(config) <= self.budget_mib
+    def observe(self, config: RoleConfig, pid: int, *, probed: bool = False) -> Peak:
+        """Measure an engine's process, keep its peak, and return it."""
+        device_mib = gpu_processes_mib(config.device).get(pid, 0.0) if config.device != CPU else 0.0
+        measured = Peak(mib=process_memory(pid).peak_mib, device_mib=device_mib, probed=probed)
+        self._peaks.observe(peak_key(config, self._catalog), measured)
+        return measured
 
-    def _key(self, config: RoleConfig) -> str:
-        return f"{config.engine}:{'+'.join(config.models)}:{config.device}:{config.threads}"
-
-    def _peaks_read(self) -> dict[str, float]:
-        try:
-            return {str(key): float(value) for key, value in json.loads(self._file.read_text()).items()}
-        except FileNotFoundError:
-            return {}
-        except ValueError:
-            logger.warning("%s is no JSON; engines are measured anew", self._file)
-            return {}
+    def excess(self, demand_mib: Mapping[str, float]) -> list[str]:
+        """Name each device whose whole budget a demand exceeds, with the numbers."""
+        return [
+            f"{mib:.0f} MiB of {device}, whose budget is {self.budgets_mib[device]:.0f} MiB"
+            for device, mib in demand_mib.items()
+            if mib > self.budgets_mib[device]
+        ]

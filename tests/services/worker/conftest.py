@@ -25,13 +25,16 @@ ROLES = {
 
 
 @contextlib.contextmanager
-def running_host(*, budget_mib: int = 4000, roles: dict[str, RoleConfig] | None = None) -> Iterator[EnginePool]:
+def running_host(
+    *, budget_mib: int = 4000, roles: dict[str, RoleConfig] | None = None, residency_s: float = 0.0
+) -> Iterator[EnginePool]:
     """Serve the roles from a thread of this process until the block ends."""
     profile = Profile(
         name="fakes",
         memory_budget_mib=budget_mib,
         bulk_concurrency=1,
         interactive_concurrency=1,
+        residency_s=residency_s,
         roles=roles if roles is not None else ROLES,
     )
     with tempfile.TemporaryDirectory(prefix="cloister-engines-") as folder:

@@ -9,7 +9,10 @@ from typing import Any
 import pytest
 
 from core.settings.profile import RoleConfig
-from gpu_worker.engine_slot import EngineRequest, EngineSlot, Priority
+from gpu_worker.engine_child import Answer
+from gpu_worker.engine_request import EngineRequest, Priority
+from gpu_worker.engine_slot import EngineSlot
+from gpu_worker.role_queue import RoleQueue
 from inference import codec
 from inference.codec import Item
 from inference.engines.fakes import FakeTextEmbedder
@@ -27,16 +30,17 @@ class SmallChild:
         self.room = room
         self.is_dead = False
         self.pid = 0
+        self.load_s = 0.0
         self.sizes: list[int] = []
         self._engine = FakeTextEmbedder()
 
-    async def call(self, method: str, items: Sequence[Item]) -> tuple[Item, ...]:
+    async def call(self, method: str, items: Sequence[Item]) -> Answer:
         self.sizes.append(len(items))
         await asyncio.sleep(0)
         if len(items) > self.room:
             raise OutOfMemory(f"{len(items)} texts do not fit")
         vectors = getattr(self._engine, method)([codec.item_decode(item) for item in items])
-        return tuple(codec.item_encode(vector) for vector in vectors)
+        return Answer(tuple(codec.item_encode(vector) for vector in vectors), len(vectors))
 
     async def end(self) -> None:
         self.is_dead = True
@@ -47,15 +51,16 @@ def request(*texts: str, priority: Priority = "bulk") -> EngineRequest:
 
 
 def served(
-    child_start: Callable[[RoleConfig], Any], *requests: Callable[[], EngineRequest]
+    child_start: Callable[[EngineSlot], Any], *requests: Callable[[], EngineRequest]
 ) -> tuple[EngineSlot, list[Any]]:
     """Run a slot until every request has ended; returns results or errors."""
 
     async def run() -> tuple[EngineSlot, list[Any]]:
-        slot = EngineSlot(CONFIG, child_start)
+        queue = RoleQueue(CONFIG)
+        slot = EngineSlot(CONFIG, queue, child_start)
         made = [make() for make in requests]
         for one in made:
-            slot.submit(one)
+            queue.submit(one)
         serving = asyncio.create_task(slot.run())
         async with asyncio.timeout(20):
             ended = await asyncio.gather(*(one.done for one in made), return_exceptions=True)
@@ -70,7 +75,7 @@ class TestOutOfMemory:
     def test_halves_the_batch_until_it_fits_and_gives_every_result(self) -> None:
         child = SmallChild(room=2)
 
-        async def start(_: RoleConfig) -> Any:
+        async def start(_: EngineSlot) -> Any:
             return child
 
         texts = [f"text {n}" for n in range(8)]
@@ -84,7 +89,7 @@ class TestOutOfMemory:
     def test_fails_the_one_item_that_does_not_fit_alone(self) -> None:
         child = SmallChild(room=0)
 
-        async def start(_: RoleConfig) -> Any:
+        async def start(_: EngineSlot) -> Any:
             return child
 
         _, ended = served(start, lambda: request("a", "b"))
@@ -100,18 +105,19 @@ class TestLoading:
         async def run() -> tuple[list[Any], float]:
             loop = asyncio.get_running_loop()
 
-            async def start(_: RoleConfig) -> Any:
+            async def start(_: EngineSlot) -> Any:
                 attempts.append(loop.time())
                 if len(attempts) == 1:
                     raise EngineUnavailable("no such file")
                 return child
 
-            slot = EngineSlot(CONFIG, start)
+            queue = RoleQueue(CONFIG)
+            slot = EngineSlot(CONFIG, queue, start)
             serving = asyncio.create_task(slot.run())
             first, second = request("a"), request("b")
-            slot.submit(first)
+            queue.submit(first)
             ended: list[Any] = list(await asyncio.gather(first.done, return_exceptions=True))
-            slot.submit(second)
+            queue.submit(second)
             ended += await asyncio.gather(second.done, return_exceptions=True)
             serving.cancel()
             await asyncio.gather(serving, return_exceptions=True)
@@ -126,7 +132,7 @@ class TestLoading:
     def test_a_cancelled_request_is_never_run(self) -> None:
         child = SmallChild(room=8)
 
-        async def start(_: RoleConfig) -> Any:
+        async def start(_: EngineSlot) -> Any:
             return child
 
         def cancelled() -> EngineRequest:
@@ -144,7 +150,7 @@ class TestLoading:
 def test_batches_never_mix_priorities(priority: Priority) -> None:
     child = SmallChild(room=8)
 
-    async def start(_: RoleConfig) -> Any:
+    async def start(_: EngineSlot) -> Any:
         return child
 
     other: Priority = "bulk" if priority == "interactive" else "interactive"
