@@ -21,6 +21,9 @@ RgbImage: TypeAlias = npt.NDArray[np.uint8]
 
 SAMPLE_RATE_HZ = 16_000
 
+LIVE_WINDOW_MAX_S = 24.0
+"""No pass of live captions hears more than this."""
+
 SegmentKind = Literal["text", "table", "speech", "image", "frame", "caption"]
 SEGMENT_KINDS: tuple[SegmentKind, ...] = ("text", "table", "speech", "image", "frame", "caption")
 
@@ -309,11 +312,13 @@ class PictureDescription:
         caption: Sentences for a reader and for search; never empty.
         facts: What the caption states, one by one.
         engine: Name of the engine, so that a composed caption is never taken for a generated one.
+        declined: The engine was asked a question that it cannot answer from this picture; the caption says so.
     """
 
     caption: str
     facts: tuple[PictureFact, ...]
     engine: str
+    declined: bool = False
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -379,9 +384,14 @@ class ChatRequest:
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class ChatDelta:
-    """A piece of a streamed answer; the last one has a finish reason (stop or length) and the token counts."""
+    """A piece of a streamed answer; the last one has a finish reason (stop or length) and the token counts.
+
+    Attributes:
+        cached_tokens: Of the prompt, those that an earlier request had computed already; None where it is not known.
+    """
 
     text: str
     finish_reason: Literal["stop", "length"] | None = None
     prompt_tokens: int | None = None
     completion_tokens: int | None = None
+    cached_tokens: int | None = None

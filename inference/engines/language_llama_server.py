@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import array
+import collections
 import contextlib
 import ctypes
 import json
@@ -29,6 +31,9 @@ _SOCKET_PATH_BYTES = 107
 _SIGACTION_BYTES = 512
 _PROMPT_BATCH_TOKENS = 256
 _TOKENIZE_TIMEOUT_S = 60.0
+_CACHE_MODES = ("shared_beginning", "turns", "off")
+_REMEMBERED_PROMPTS = 1024
+"""More than the cache holds: of a small model it is a few hundred short prompts."""
 
 
 class LlamaServerModel:
@@ -37,19 +42,19 @@ class LlamaServerModel:
     Prompts and answers go through the server's in-process handlers. Tokenizing and the chat template are only offered
     over HTTP, so the server listens on a unix socket in a folder of mode 0700.
 
-    The same request must give the same text, so two things are off that make the rounding depend on what came before or
-    runs beside it. Flash attention: with it 3 of 8 greedy answers changed with a cached prompt. The prompt cache: even
-    without flash attention a drawn answer (temperature 1) changed once its prompt was cached.
+    The same request must give the same text, so flash attention is off (with it 3 of 8 greedy answers changed with a
+    cached prompt), and the prompt cache is used only where it leaves every probability as it was: see ``_CacheGuard``.
 
     Options:
         context_tokens: Window of each sequence.
         slots: Sequences generated at the same time; further requests wait.
-        prompt_cache: Keep the prompts of former requests: a repeated beginning is not computed again, but an answer
-            may then differ from the first one.
+        prompt_cache: ``shared_beginning`` (the default) computes once what two prompts begin with; ``turns`` also keeps
+            what was generated, which makes a conversation's next turn quicker, but an answer may then differ from the
+            one that the same request got before; ``off``.
         prompt_cache_mib: Memory for cached prompts whose slot was taken by another request.
     """
 
-    recipe_version = "1"
+    recipe_version = "2"
 
     def __init__(
         self,
@@ -59,11 +64,14 @@ class LlamaServerModel:
         device: str = "cpu",
         options: Mapping[str, Any] | None = None,
     ) -> None:
-        chosen = {"context_tokens": 2048, "slots": 4, "prompt_cache": False, "prompt_cache_mib": 256} | dict(
-            options or {}
-        )
+        chosen: dict[str, Any] = {
+            "context_tokens": 2048,
+            "slots": 4,
+            "prompt_cache": "shared_beginning",
+            "prompt_cache_mib": 256,
+        } | dict(options or {})
         self.context_tokens = int(chosen.pop("context_tokens"))
-        self._prompt_cache = bool(chosen.pop("prompt_cache"))
+        self._guard = _CacheGuard(chosen.pop("prompt_cache"))
         slots, prompt_cache_mib = int(chosen.pop("slots")), int(chosen.pop("prompt_cache_mib"))
         if chosen:
             raise InputRejected(
@@ -80,7 +88,7 @@ class LlamaServerModel:
         parameters = _parameters(gguf_path(folders[0]), socket, threads, device)
         parameters.n_ctx = self.context_tokens * slots
         parameters.n_parallel = slots
-        parameters.cache_ram_mib = prompt_cache_mib if self._prompt_cache else 0
+        parameters.cache_ram_mib = 0 if self._guard.mode == "off" else prompt_cache_mib
         with library_errors(_NAME, f"loading {folders[0]}"), _signal_handlers_kept():
             self._server = xllamacpp.Server(parameters)
         self._http = httpx.Client(
@@ -94,7 +102,7 @@ class LlamaServerModel:
         """Stream the answer; closing the iterator ends generation within one token."""
         prompt = self.prompt_token_ids(request.messages)
         context_check(len(prompt), request.max_tokens, self.context_tokens)
-        return self._deltas(_body(request, prompt, cached=self._prompt_cache))
+        return self._deltas(_body(request, prompt, cached=self._guard.may_reuse(prompt)))
 
     def count_tokens(self, batch: Sequence[str]) -> Sequence[int]:
         """Count the tokens of each text, without special tokens."""
@@ -145,9 +153,38 @@ class LlamaServerModel:
                         finish_reason=finish_reason,
                         prompt_tokens=usage["prompt_tokens"],
                         completion_tokens=usage["completion_tokens"],
+                        cached_tokens=usage["prompt_tokens_details"]["cached_tokens"],
                     )
         finally:
             run.end()
+
+
+class _CacheGuard:
+    """Decides for each prompt whether what is cached may be reused.
+
+    Measured on the CPU: where two prompts part at least two tokens before the end of the new one, all probabilities
+    are equal to the bit with and without the cache. They differ where only the last token is computed anew (the library
+    takes another kernel for a single row) and where tokens that were generated one by one stand for a part of the
+    prompt. Both happen only when one prompt begins with another one, up to its last token.
+    """
+
+    def __init__(self, mode: str) -> None:
+        if mode not in _CACHE_MODES:
+            raise InputRejected(f"prompt_cache is '{mode}'; it must be one of {', '.join(_CACHE_MODES)}")
+        self.mode = mode
+        self._recent: collections.deque[bytes] = collections.deque(maxlen=_REMEMBERED_PROMPTS)
+        self._lock = threading.Lock()
+
+    def may_reuse(self, prompt: Sequence[int]) -> bool:
+        """Remember a prompt, and tell whether it may be computed from what is cached."""
+        if self.mode != "shared_beginning":
+            return self.mode == "turns"
+        key = array.array("i", prompt).tobytes()
+        without_last = key[: -array.array("i").itemsize]
+        with self._lock:
+            nested = any(key.startswith(other) or other.startswith(without_last) for other in self._recent)
+            self._recent.append(key)
+        return not nested
 
 
 class _Run:

@@ -9,8 +9,9 @@ import psutil
 import pytest
 
 from inference.engines.fakes import FakeLanguageModel
-from inference.errors import EngineUnavailable
+from inference.errors import EngineUnavailable, InputRejected
 from inference.registry import engine_load
+from inference.values import ChatMessage, ChatRequest
 from tests.engines.conformance_language import LanguageConformance, answer, request
 
 QUESTIONS = [
@@ -74,6 +75,54 @@ class RealLanguageConformance(LanguageConformance):
 
         with pytest.raises(EngineUnavailable, match="fetch the model"):
             engine_load(name, [tmp_path], threads=1)
+
+
+SHARED = "Sources:\n" + "\n".join(f"[{n}] Ferry {n} leaves at {n} from pier {n * 7 % 9}." for n in range(1, 12))
+
+
+def spoken(engine, asked):
+    """Return text and number of prompt tokens that came from the cache."""
+    deltas = list(engine.generate(asked))
+    return "".join(delta.text for delta in deltas), deltas[-1].cached_tokens
+
+
+@pytest.fixture(scope="module")
+def llama_server_without_cache(model_folder):
+    engine = engine_load(
+        "llama_server",
+        [model_folder("smollm2-135m-instruct")],
+        threads=2,
+        options={"context_tokens": 1024, "slots": 3, "prompt_cache": "off"},
+    )
+    yield engine
+    engine.close()
+
+
+@pytest.mark.weights
+class TestPromptCache:
+    def test_a_shared_beginning_is_computed_once_and_changes_no_answer(self, llama_server, llama_server_without_cache):
+        asked = [request(f"{SHARED}\nQuestion: {q}", max_tokens=24, temperature=1.0, seed=7) for q in QUESTIONS[:4]]
+        expected = [spoken(llama_server_without_cache, one) for one in asked]
+
+        found = [spoken(llama_server, one) for one in asked]
+
+        assert [text for text, _ in found] == [text for text, _ in expected]
+        assert [cached for _, cached in expected] == [0] * 4
+        assert all(cached > 150 for _, cached in found[1:])
+
+    def test_a_repeated_prompt_and_a_next_turn_are_computed_anew(self, llama_server):
+        first = request("Why do cats purr?", max_tokens=8)
+        text, _ = spoken(llama_server, first)
+        turn = ChatMessage(role="assistant", content=text), ChatMessage(role="user", content="And dogs?")
+
+        assert spoken(llama_server, first) == (text, 0)
+        assert spoken(llama_server, ChatRequest(messages=(*first.messages, *turn), max_tokens=2))[1] == 0
+
+    def test_an_unknown_mode_is_refused_by_name(self, model_folder):
+        with pytest.raises(InputRejected, match="shared_beginning, turns, off"):
+            engine_load(
+                "llama_server", [model_folder("smollm2-135m-instruct")], threads=1, options={"prompt_cache": "all"}
+            )
 
 
 @pytest.mark.weights
