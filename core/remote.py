@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import base64
 import contextlib
 import dataclasses
@@ -16,6 +17,7 @@ from typing import IO, Any, Literal
 
 import numpy as np
 import redis
+import redis.asyncio
 from django.conf import settings
 
 from core import task_names
@@ -69,7 +71,8 @@ class Recording:
         owner: Whose file it is; a sandbox never sees files of two owners.
         task: ``translate`` writes English whatever is spoken.
         language: ISO 639-1 code of what is spoken; None lets the model find out.
-        hotwords: Names and terms that are likely to be said.
+        prompt: What was said before, in the words and the style that are expected.
+        hot_words: Names and terms that are likely to be said.
         speakers: Tell the speakers apart.
     """
 
@@ -78,8 +81,28 @@ class Recording:
     owner: str
     task: Literal["transcribe", "translate"] = "transcribe"
     language: str | None = None
-    hotwords: str | None = None
+    prompt: str = ""
+    hot_words: tuple[str, ...] = ()
     speakers: bool = False
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class CaptionsPass:
+    """One pass of live captions over the sound that a session still keeps.
+
+    Attributes:
+        sound: Mono 16 kHz s16le, from where the state keeps it.
+        state: What the pass before replied; None for the first.
+        language: ISO 639-1 code; None lets the model find out.
+        hot_words: Names and terms that are likely to be said.
+        is_last: No sound follows.
+    """
+
+    sound: bytes
+    state: dict[str, Any] | None
+    language: str | None
+    hot_words: tuple[str, ...]
+    is_last: bool
 
 
 @functools.cache
@@ -211,6 +234,38 @@ def recording_transcribe(recording: Recording, *, timeout_s: float = 900.0) -> d
     return request_reply(task_names.RECORDING_TRANSCRIBE, arguments, timeout_s=timeout_s)
 
 
+async def captions_hear(
+    client: redis.asyncio.Redis, wanted: CaptionsPass, *, timeout_s: float = 60.0
+) -> dict[str, Any]:
+    """Have a worker run one pass of live captions.
+
+    Args:
+        client: Of the calling session, in protocol 2.
+        wanted: The pass.
+        timeout_s: How long to wait.
+
+    Returns:
+        ``state`` for the next pass, ``keep_from_s`` and ``heard_until_s``, ``confirmed`` and ``partial`` words of
+        (text, start_s, end_s), and ``language``.
+
+    Raises:
+        WorkerUnavailable: No worker answered in time.
+        WorkerRefused: The worker cannot hear this, such as a language that its model does not know.
+    """
+    sound_key, reply_key = (f"cloister:{kind}:{uuid.uuid4().hex}" for kind in ("sound", "reply"))
+    await client.set(sound_key, wanted.sound, ex=REPLY_TTL_S)
+    request = {
+        "sound_key": sound_key,
+        "state": wanted.state,
+        "language": wanted.language,
+        "hot_words": wanted.hot_words,
+        "is_last": wanted.is_last,
+    }
+    send = functools.partial(app.send_task, queue=task_names.QUEUE_INTERACTIVE, expires=timeout_s)
+    await asyncio.to_thread(send, task_names.CAPTIONS_HEAR, args=[reply_key, request])
+    return _answer(await client.blpop([reply_key], timeout=timeout_s), timeout_s)
+
+
 @contextlib.contextmanager
 def call_files(contents: Sequence[bytes | IO[bytes]]) -> Iterator[list[str]]:
     """Put bytes where workers find them for the time of one call; yields their names.
@@ -265,7 +320,10 @@ def _embedded(reply: dict[str, Any]) -> Embedded:
 
 
 def _reply(reply_key: str, timeout_s: float) -> dict[str, Any]:
-    popped = broker().blpop([reply_key], timeout=timeout_s)
+    return _answer(broker().blpop([reply_key], timeout=timeout_s), timeout_s)
+
+
+def _answer(popped: Any, timeout_s: float) -> dict[str, Any]:
     if popped is None:
         raise WorkerUnavailable(f"no worker answered within {timeout_s:.0f} s; look at './cloister status'")
     reply: dict[str, Any] = json.loads(popped[1])

@@ -28,6 +28,9 @@ TOKENS_COUNT: Final = "cloister.tokens_count"
 RECORDING_TRANSCRIBE: Final = "cloister.recording_transcribe"
 """(reply_key: str, request: dict) Transcribe or translate a recording sent with the call; core.remote.Recording."""
 
+CAPTIONS_HEAR: Final = "cloister.captions_hear"
+"""(reply_key: str, request: dict) Run one pass of live captions over the kept sound; core.remote.CaptionsPass."""
+
 CHAT_GENERATE: Final = "cloister.chat_generate"
 """(chat_id: str, request: dict) Answer a chat; pieces go to its broker stream; core.chat_stream.ChatCall."""
 
@@ -47,6 +50,7 @@ TASK_NAMES: Final = frozenset(
         PASSAGES_SCORE,
         TOKENS_COUNT,
         RECORDING_TRANSCRIBE,
+        CAPTIONS_HEAR,
         CHAT_GENERATE,
         SPACE_FILL,
         SPACE_EMBED,

@@ -17,6 +17,7 @@ from core.celery_app import app
 from core.chat_stream import ChatCall
 from core.remote import Recording
 from gpu_worker import services
+from gpu_worker.calls.captions import captions_hear
 from gpu_worker.calls.chat import chat_run
 from gpu_worker.calls.counting import language_tokens
 from gpu_worker.calls.embedding import batch_embed, passages_score
@@ -98,6 +99,12 @@ def tokens_count_task(reply_key: str, texts: Sequence[str]) -> None:
 def recording_transcribe_task(reply_key: str, request: dict[str, Any]) -> None:
     """Transcribe a recording and reply with its turns."""
     _reply(reply_key, lambda: recording_transcribe(Recording(**request)))
+
+
+@app.task(name=task_names.CAPTIONS_HEAR)
+def captions_hear_task(reply_key: str, request: dict[str, Any]) -> None:
+    """Run one pass of live captions and reply with the words that became final."""
+    _reply(reply_key, lambda: captions_hear(request))
 
 
 @app.task(name=task_names.CHAT_GENERATE)

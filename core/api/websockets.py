@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
-from django.urls import URLPattern
+from django.urls import URLPattern, path
 
-websocket_urlpatterns: list[URLPattern] = []
+from core.api.captions import CaptionsConsumer
+
+websocket_urlpatterns: list[URLPattern] = [path("api/captions", CaptionsConsumer.as_asgi())]

@@ -4,51 +4,56 @@ from __future__ import annotations
 
 import dataclasses
 import itertools
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from faster_whisper import BatchedInferencePipeline, WhisperModel
 from faster_whisper.vad import VadOptions, get_speech_timestamps
 
 from inference.errors import DamagedFile, EmptyInput, InputRejected, LimitExceeded
 from inference.preprocessing.library_errors import library_errors
 from inference.preprocessing.speech_window import SpeechWindow, speech_windows
 from inference.preprocessing.utterance import utterances_split, words_whole
-from inference.values import SAMPLE_RATE_HZ, Transcript, Waveform, Word
+from inference.preprocessing.whisper_decoding import DecodedWindow, Manner, WhisperDecoder
+from inference.values import SAMPLE_RATE_HZ, SpeechRequest, Transcript, Waveform, Word
 
 ENGINE = "faster_whisper"
 LONGEST_S = 30 * 60
 LANGUAGE_WINDOWS = 4
+LANGUAGE_SURE = 0.5
 UNKNOWN_LANGUAGE = "und"
-
-# Below this mean log probability a segment that the model itself takes for no speech is dropped (Radford et al. 2022,
-# section 4.5); a text that compresses better than the ratio is a loop.
-NO_SPEECH_PROBABILITY = 0.6
-NO_SPEECH_LOG_PROBABILITY = -1.0
-LOOP_COMPRESSION_RATIO = 2.4
+ENGLISH = "en"
 
 
-@dataclasses.dataclass(frozen=True, slots=True)
+@dataclasses.dataclass(slots=True)
 class _Heard:
     index: int
+    request: SpeechRequest
     windows: list[SpeechWindow]
     language: str
     probability: float
 
+    @property
+    def manner(self) -> Manner:
+        return Manner(self.language, self.request.task, self.request.prompt, ", ".join(self.request.hot_words))
+
+    @property
+    def written_language(self) -> str:
+        return ENGLISH if self.request.task == "translate" else self.language
+
 
 class FasterWhisperRecognizer:
-    """Transcribes with faster-whisper's batched pipeline behind Silero voice activity detection.
+    """Transcribes with CTranslate2 behind Silero voice activity detection, windows of all requests together.
 
     Options:
         compute_type: Of CTranslate2; int8 on a CPU and float16 on a GPU where it is not given.
         beam_size: Hypotheses kept while decoding; 5.
-        batch_windows: Windows of 30 s decoded together; 4 on a CPU, 16 on a GPU.
-        language: ISO 639-1 code; detected in each waveform where it is not given.
+        batch_windows: Windows of 30 s decoded together, or as many shorter ones; 4 on a CPU, 16 on a GPU.
+        language: ISO 639-1 code for requests that state none; detected in each where it is not given.
     """
 
-    recipe_version = "1"
+    recipe_version = "2"
 
     def __init__(
         self,
@@ -59,10 +64,10 @@ class FasterWhisperRecognizer:
         options: Mapping[str, Any] | None = None,
     ) -> None:
         chosen = dict(options or {})
-        kind, _, index = device.partition(":")
-        compute_type = str(chosen.pop("compute_type", "int8" if kind == "cpu" else "float16"))
-        self._beam_size = int(chosen.pop("beam_size", 5))
-        self._batch_windows = int(chosen.pop("batch_windows", 4 if kind == "cpu" else 16))
+        on_cpu = device.partition(":")[0] == "cpu"
+        compute_type = str(chosen.pop("compute_type", "int8" if on_cpu else "float16"))
+        beam_size = int(chosen.pop("beam_size", 5))
+        batch_windows = int(chosen.pop("batch_windows", 4 if on_cpu else 16))
         self._language: str | None = chosen.pop("language", None)
         if chosen:
             raise InputRejected(
@@ -74,87 +79,82 @@ class FasterWhisperRecognizer:
             # faster-whisper takes a name that is no folder for a model to download.
             raise InputRejected(f"there is no Whisper model in '{folder}'; fetch the models first")
         with library_errors(ENGINE, f"loading {folder}"):
-            self._model = WhisperModel(
-                str(folder),
-                device=kind,
-                device_index=int(index or 0),
+            self._decoder = WhisperDecoder(
+                folder,
+                threads=threads,
+                device=device,
                 compute_type=compute_type,
-                cpu_threads=threads,
-                local_files_only=True,
+                beam_size=beam_size,
+                batch_windows=batch_windows,
             )
-            self._pipeline = BatchedInferencePipeline(self._model)
         self._vad = VadOptions(min_silence_duration_ms=160, max_speech_duration_s=30)
 
-    def transcribe(self, batch: Sequence[Waveform]) -> Sequence[Transcript]:
+    def transcribe(self, batch: Sequence[Waveform | SpeechRequest]) -> Sequence[Transcript]:
         """Transcribe waveforms of up to 30 minutes each; silence gives a transcript without utterances.
 
-        Windows of all waveforms of one language are decoded together, each for itself.
+        Windows of all requests that want the same are decoded together, each for itself.
         """
-        for index, waveform in enumerate(batch):
-            _check(index, waveform)
+        requests = [self._request(index, item) for index, item in enumerate(batch)]
         with library_errors(ENGINE, f"transcribing {len(batch)} waveforms"):
-            heard = [self._hear(index, waveform) for index, waveform in enumerate(batch)]
+            heard = [self._hear(index, request) for index, request in enumerate(requests)]
+            self._languages_find([entry for entry in heard if entry.windows and not entry.language])
             words: dict[int, list[Word]] = {entry.index: [] for entry in heard}
-            voiced = sorted((entry for entry in heard if entry.windows), key=lambda entry: entry.language)
-            for language, group in itertools.groupby(voiced, key=lambda entry: entry.language):
-                for index, word in self._words(language, list(group)):
-                    words[index].append(word)
+            voiced = sorted(
+                (entry for entry in heard if entry.windows), key=lambda entry: dataclasses.astuple(entry.manner)
+            )
+            for manner, group in itertools.groupby(voiced, key=lambda entry: entry.manner):
+                self._words_add(words, manner, list(group))
         return [
             Transcript(
-                utterances=utterances_split(words[entry.index], entry.language),
-                language=entry.language,
+                utterances=utterances_split(words[entry.index], entry.written_language),
+                language=entry.language or UNKNOWN_LANGUAGE,
                 language_probability=entry.probability,
             )
             for entry in heard
         ]
 
-    def _hear(self, index: int, waveform: Waveform) -> _Heard:
-        stretches = [(entry["start"], entry["end"]) for entry in get_speech_timestamps(waveform, self._vad)]
-        windows = speech_windows(waveform, stretches)
+    def _request(self, index: int, item: Waveform | SpeechRequest) -> SpeechRequest:
+        request = item if isinstance(item, SpeechRequest) else SpeechRequest(waveform=item)
+        _check(index, request.waveform)
+        language = request.language or self._language
+        if language is not None and language not in self._decoder.languages:
+            raise InputRejected(
+                f"request {index} is in language '{language}', which the model does not know; it knows "
+                f"{', '.join(sorted(self._decoder.languages))}"
+            )
+        if request.task == "translate" and not self._decoder.is_multilingual:
+            raise InputRejected(
+                f"request {index} wants a translation, but the model knows only English; serve the role with a "
+                "multilingual model"
+            )
+        return dataclasses.replace(request, language=language)
+
+    def _hear(self, index: int, request: SpeechRequest) -> _Heard:
+        stretches = [(entry["start"], entry["end"]) for entry in get_speech_timestamps(request.waveform, self._vad)]
+        windows = speech_windows(request.waveform, stretches)
         if not windows:
-            return _Heard(index, [], UNKNOWN_LANGUAGE, 0.0)
-        if self._language is not None:
-            return _Heard(index, windows, self._language, 1.0)
-        if not self._model.model.is_multilingual:
-            return _Heard(index, windows, "en", 1.0)
-        sound = np.concatenate([window.sound for window in windows[:LANGUAGE_WINDOWS]])
-        language, probability, _ = self._model.detect_language(
-            sound, language_detection_segments=LANGUAGE_WINDOWS, language_detection_threshold=0.5
-        )
-        return _Heard(index, windows, language, float(probability))
+            return _Heard(index, request, [], "", 0.0)
+        if request.language is not None:
+            return _Heard(index, request, windows, request.language, 1.0)
+        if not self._decoder.is_multilingual:
+            return _Heard(index, request, windows, ENGLISH, 1.0)
+        return _Heard(index, request, windows, "", 0.0)
 
-    def _words(self, language: str, group: Sequence[_Heard]) -> Iterator[tuple[int, Word]]:
-        placed = [(entry.index, window) for entry in group for window in entry.windows]
-        sounds = [window.sound for _, window in placed]
-        for (index, window), segments in zip(placed, self._decoded(language, sounds), strict=True):
-            for segment in segments:
-                yield from ((index, word) for word in words_whole(_pieces_of(segment, window), language))
+    def _languages_find(self, unknown: Sequence[_Heard]) -> None:
+        for entry, (language, probability) in zip(
+            unknown, self._decoder.language_detect([entry.windows[0].sound for entry in unknown]), strict=True
+        ):
+            entry.language, entry.probability = language, probability
+            if probability < LANGUAGE_SURE and len(entry.windows) > 1:
+                sounds = [window.sound for window in entry.windows[1:LANGUAGE_WINDOWS]]
+                votes = [(language, probability), *self._decoder.language_detect(sounds)]
+                entry.language, entry.probability = _elected(votes)
 
-    def _decoded(self, language: str, sounds: Sequence[Waveform]) -> list[list[Any]]:
-        found = self._decode(language, sounds)
-        for position, segments in enumerate(found):
-            if any(segment.compression_ratio > LOOP_COMPRESSION_RATIO for segment in segments):
-                found[position] = self._decode(language, [sounds[position]], no_repeat_ngram_size=3)[0]
-        return found
-
-    def _decode(self, language: str, sounds: Sequence[Waveform], **settings: Any) -> list[list[Any]]:
-        ends_s = list(itertools.accumulate(len(sound) / SAMPLE_RATE_HZ for sound in sounds))
-        starts_s = [0.0, *ends_s[:-1]]
-        segments, _ = self._pipeline.transcribe(
-            np.concatenate(sounds),
-            language=language,
-            beam_size=self._beam_size,
-            batch_size=self._batch_windows,
-            word_timestamps=True,
-            clip_timestamps=[{"start": start, "end": end} for start, end in zip(starts_s, ends_s, strict=True)],
-            **settings,
-        )
-        found: list[list[Any]] = [[] for _ in sounds]
-        for segment in segments:
-            middle_s = (segment.start + segment.end) / 2
-            position = next((i for i, end_s in enumerate(ends_s) if middle_s < end_s), len(sounds) - 1)
-            found[position].append(_shifted(segment, -starts_s[position]))
-        return found
+    def _words_add(self, words: dict[int, list[Word]], manner: Manner, group: Sequence[_Heard]) -> None:
+        placed = [(entry, window) for entry in group for window in entry.windows]
+        decoded = self._decoder.decode([window.sound for _, window in placed], manner)
+        for (entry, window), found in zip(placed, decoded, strict=True):
+            words[entry.index] += words_whole(_pieces_of(found, window), entry.written_language)
 
 
 def _check(index: int, waveform: Waveform) -> None:
@@ -172,22 +172,19 @@ def _check(index: int, waveform: Waveform) -> None:
         raise DamagedFile(f"waveform {index} has samples that are not numbers")
 
 
-def _shifted(segment: Any, shift_s: float) -> Any:
-    words = [
-        dataclasses.replace(word, start=word.start + shift_s, end=word.end + shift_s) for word in segment.words or []
-    ]
-    return dataclasses.replace(segment, start=segment.start + shift_s, end=segment.end + shift_s, words=words)
+def _elected(votes: Sequence[tuple[str, float]]) -> tuple[str, float]:
+    sums: dict[str, float] = {}
+    for language, probability in votes:
+        sums[language] = sums.get(language, 0.0) + probability
+    best = max(sums, key=sums.__getitem__)
+    return best, max(probability for language, probability in votes if language == best)
 
 
-def _pieces_of(segment: Any, window: SpeechWindow) -> Iterable[Word]:
-    if segment.no_speech_prob > NO_SPEECH_PROBABILITY and segment.avg_logprob < NO_SPEECH_LOG_PROBABILITY:
+def _pieces_of(decoded: DecodedWindow, window: SpeechWindow) -> Iterable[Word]:
+    if decoded.is_silent:
         return
-    for word in segment.words:
-        if word.word.strip():
-            start_s, end_s = window.original_span(word.start, word.end)
-            yield Word(
-                text=word.word,
-                start_s=round(start_s, 3),
-                end_s=round(end_s, 3),
-                probability=round(float(word.probability), 4),
-            )
+    for word in decoded.words:
+        start_s, end_s = window.original_span(word.start_s, word.end_s)
+        yield Word(
+            text=word.text, start_s=round(start_s, 3), end_s=round(end_s, 3), probability=round(word.probability, 4)
+        )

@@ -7,7 +7,7 @@ import pytest
 
 from inference.errors import DamagedFile, EmptyInput, InputRejected
 from inference.protocols import SpeechRecognizer
-from inference.values import SAMPLE_RATE_HZ
+from inference.values import SAMPLE_RATE_HZ, SpeechRequest
 
 
 def words_of(transcript):
@@ -84,6 +84,16 @@ class SpeechConformance:
         noise = np.random.default_rng(1).normal(0, 0.05, 4 * SAMPLE_RATE_HZ).astype(np.float32)
 
         assert engine.transcribe([noise])[0].utterances == ()
+
+    def test_takes_the_language_that_is_stated(self, engine, sounds):
+        plain, stated = engine.transcribe([sounds[0], SpeechRequest(waveform=sounds[0], language="en")])
+
+        assert [u.text for u in stated.utterances] == [u.text for u in plain.utterances]
+        assert (stated.language, stated.language_probability) == ("en", 1.0)
+
+    def test_refuses_a_language_that_it_does_not_know(self, engine, sounds):
+        with pytest.raises(InputRejected, match="'tlh'"):
+            engine.transcribe([SpeechRequest(waveform=sounds[0], language="tlh")])
 
     def test_refuses_an_empty_waveform(self, engine, sounds):
         with pytest.raises(EmptyInput, match="waveform 1"):

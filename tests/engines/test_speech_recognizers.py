@@ -6,7 +6,7 @@ import pytest
 from inference.engines.fakes import FakeSpeechRecognizer, fake_sound
 from inference.errors import InputRejected, LimitExceeded
 from inference.registry import engine_load
-from inference.values import SAMPLE_RATE_HZ
+from inference.values import SAMPLE_RATE_HZ, SpeechRequest
 from tests.engines.conformance_speech import SpeechConformance, words_of
 
 
@@ -51,6 +51,36 @@ class TestFasterWhisperRecognizer(SpeechConformance):
         assert (english.language, german.language) == ("en", "de")
         assert min(english.language_probability, german.language_probability) > 0.5
 
+    def test_translates_into_english_and_says_what_was_spoken(self, engine, sounds):
+        (transcript,) = engine.transcribe([SpeechRequest(waveform=sounds[1], task="translate")])
+
+        said = " ".join(utterance.text for utterance in transcript.utterances).lower()
+        assert "good morning" in said
+        assert "guten" not in said
+        assert transcript.language == "de"
+
+    def test_takes_style_from_the_prompt(self, engine, sounds):
+        style = "the committee met on monday. bring your hats. they will wait"
+
+        plain, prompted = engine.transcribe(
+            [
+                SpeechRequest(waveform=sounds[0], language="en"),
+                SpeechRequest(waveform=sounds[0], language="en", prompt=style),
+            ]
+        )
+
+        assert plain.utterances[0].text.startswith("The committee")
+        assert prompted.utterances[0].text.startswith("the committee")
+
+    def test_takes_names_from_hot_words(self, engine, recording):
+        sound = recording("speech/north_and_south_5.flac")
+        named = SpeechRequest(waveform=sound, language="en", hot_words=("shoppy", "Helstone"))
+
+        plain, hinted = engine.transcribe([SpeechRequest(waveform=sound, language="en"), named])
+
+        assert "Helstone" not in plain.utterances[0].text
+        assert "shoppy at Helstone" in hinted.utterances[0].text
+
     def test_parts_sentences(self, engine, sounds):
         (transcript,) = engine.transcribe(sounds[:1])
 
@@ -82,6 +112,12 @@ class TestFasterWhisperLoading:
     def test_refuses_an_option_that_it_does_not_know(self, model_folder):
         with pytest.raises(InputRejected, match="beam"):
             engine_load("faster_whisper", [model_folder("whisper-tiny-en")], threads=1, options={"beam": 2})
+
+    def test_refuses_to_translate_with_an_english_model(self, model_folder, recording):
+        tiny = engine_load("faster_whisper", [model_folder("whisper-tiny-en")], threads=2)
+
+        with pytest.raises(InputRejected, match="multilingual"):
+            tiny.transcribe([SpeechRequest(waveform=recording("speech_english.flac"), task="translate")])
 
     def test_serves_an_english_model_as_well(self, model_folder, recording):
         tiny = engine_load("faster_whisper", [model_folder("whisper-tiny-en")], threads=2, options={"beam_size": 1})
