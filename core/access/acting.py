@@ -39,13 +39,17 @@ def acting_as_system(*, using: str = DEFAULT_DB_ALIAS) -> Iterator[None]:
 @contextlib.contextmanager
 def _identity(value: str, using: str) -> Iterator[None]:
     connection = connections[using]
+    nested = connection.in_atomic_block
     with transaction.atomic(using=using):
         with connection.cursor() as cursor:
-            cursor.execute("SELECT current_setting('cloister.user_id', true)")
+            # One round trip: the columns are evaluated in their order, first what was, then what is.
+            cursor.execute(
+                "SELECT current_setting('cloister.user_id', true), set_config('cloister.user_id', %s, true)", [value]
+            )
             before = cursor.fetchone()[0] or ""
-            cursor.execute("SELECT set_config('cloister.user_id', %s, true)", [value])
         yield
-        # A rollback to the savepoint restores the outer identity by itself; a release does not.
-        if not connection.needs_rollback:
+        # A rollback to the savepoint and the end of the transaction restore the outer identity by themselves; a
+        # release does not.
+        if nested and not connection.needs_rollback:
             with connection.cursor() as cursor:
                 cursor.execute("SELECT set_config('cloister.user_id', %s, true)", [before])

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -63,13 +63,14 @@ class Client:
         _raise_for(response)
         return dict(response.json()) if response.content else {}
 
-    def upload(self, path: Path, *, collection: str) -> dict[str, Any]:
-        """Upload one file into a collection, which is made when it does not exist."""
+    def upload(self, path: Path, *, collection: str, labels: Mapping[str, Any] | None = None) -> dict[str, Any]:
+        """Upload one file into a collection, which is made when it does not exist; labels are tags, metadata, date."""
+        fields = {"collection": collection, "path": str(path), **(labels or {})}
+        if "metadata" in fields:
+            fields["metadata"] = json.dumps(fields["metadata"])
         with path.open("rb") as file:
             files: dict[str, tuple[str, BinaryIO]] = {"file": (path.name, file)}
-            return self.request(
-                "POST", "/api/documents", files=files, data={"collection": collection, "path": str(path)}
-            )
+            return self.request("POST", "/api/documents", files=files, data=fields)
 
     def search(
         self,
@@ -79,13 +80,16 @@ class Client:
         image: Path | None = None,
         kinds: Sequence[str] = (),
         limit: int = 10,
+        **further: Any,
     ) -> dict[str, Any]:
-        """Search by words, by a picture, or by both."""
-        fields: dict[str, Any] = {"collection": collection, "limit": limit, "kind": list(kinds)}
+        """Search by words, by a picture, or by both; ``further`` are other fields of POST /api/search."""
+        fields: dict[str, Any] = {"collection": collection, "limit": limit, "kind": list(kinds), **further}
         if text:
             fields["text"] = text
         if image is None:
             return self.request("POST", "/api/search", json=fields)
+        if "filter" in fields:
+            fields["filter"] = json.dumps(fields["filter"])
         with image.open("rb") as file:
             return self.request("POST", "/api/search", data=fields, files={"image": (image.name, file)})
 

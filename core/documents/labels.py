@@ -1,4 +1,7 @@
-"""What a sender says about a document: tags, typed metadata, a date; checked once, here."""
+"""What a sender says about a document: tags, typed metadata, a date; checked once, here.
+
+Input goes through ``labels_apply``, whether it comes with an upload or later.
+"""
 
 from __future__ import annotations
 
@@ -7,9 +10,10 @@ import json
 import math
 import re
 from collections.abc import Mapping, Sequence
-from typing import Any, TypeAlias
+from typing import Any, TypeAlias, TypedDict
 
 from core.access.errors import Invalid
+from core.documents.models import Document
 
 TAGS_MAX = 50
 TAG_MAX_CHARS = 64
@@ -20,6 +24,36 @@ KEY = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_. -]{0,63}")
 
 MetadataValue: TypeAlias = str | int | float | bool
 """A text of the form YYYY-MM-DD is a date: filters compare it as one."""
+
+LABEL_FIELDS = ("tags", "metadata", "date")
+
+
+class Labels(TypedDict, total=False):
+    """Labels to set; what is left out stays as it is.
+
+    Attributes:
+        tags: All tags.
+        metadata: Keys to set; a key that is set to null is taken out.
+        date: A date, its text YYYY-MM-DD, or null for none.
+    """
+
+    tags: Sequence[str]
+    metadata: Mapping[str, Any]
+    date: dt.date | str | None
+
+
+def labels_apply(document: Document, labels: Labels) -> None:
+    """Put labels on a document, which the caller saves.
+
+    Raises:
+        Invalid: One of them cannot be; the message names it.
+    """
+    if "tags" in labels:
+        document.tags = tags_check(labels["tags"])
+    if "metadata" in labels:
+        document.metadata = metadata_merge(document.metadata, labels["metadata"])
+    if "date" in labels:
+        document.date = date_check(labels["date"])
 
 
 def tags_check(tags: Sequence[Any]) -> list[str]:

@@ -5,15 +5,16 @@ from __future__ import annotations
 import dataclasses
 import io
 from collections.abc import Iterable, Sequence
-from typing import BinaryIO, Literal
+from typing import BinaryIO, Literal, Unpack
 from uuid import UUID
 
 from django.db.models import QuerySet
 
 from core.access.acting import acting_as, acting_as_system
-from core.access.errors import NotFound
+from core.access.errors import Invalid, NotFound
 from core.access.models import User
-from core.access.service import visible_to
+from core.access.service import audit, edit_require, visible_to
+from core.documents.labels import LABEL_FIELDS, Labels, labels_apply
 from core.documents.models import Blob, Document, Part
 from core.documents.storage import Readable, StagedFile, blob_open, blob_remove
 
@@ -63,6 +64,32 @@ def document_get(*, user: User, document_id: UUID) -> Document:
     if found is None:
         raise NotFound(f"there is no document {document_id}")
     return found
+
+
+def document_change(*, user: User, document_id: UUID, title: str | None = None, **labels: Unpack[Labels]) -> Document:
+    """Change what is said about a document; what is not given stays as it is.
+
+    Raises:
+        NotFound: It does not exist or ``user`` may not see it.
+        Forbidden: ``user`` may only read it.
+        Invalid: The title is empty or longer than 500 characters, or a label cannot be.
+    """
+    document = document_get(user=user, document_id=document_id)
+    with acting_as(user):
+        edit_require(user=user, collection=document.collection)
+        if title is not None:
+            document.title = title.strip()
+            if not 0 < len(document.title) <= 500:
+                raise Invalid("title: a document's title has 1 to 500 characters")
+        labels_apply(document, labels)
+        document.save(update_fields=["title", *LABEL_FIELDS])
+        audit(
+            user=user,
+            action="document_change",
+            subject=str(document_id),
+            detail={"title": document.title, "collection": str(document.collection_id)},
+        )
+    return document
 
 
 def part_open(*, user: User, document_id: UUID, part_id: UUID) -> tuple[Part, BinaryIO]:

@@ -20,6 +20,7 @@ from core.access.acting import acting_as, acting_as_system
 from core.access.errors import Invalid, NotFound
 from core.access.models import Collection, User
 from core.access.service import edit_require, visible_to
+from core.documents.labels import LABEL_FIELDS, Labels, labels_apply
 from core.documents.models import Document, DocumentState, Part
 from core.documents.service import PartUpload, blobs_claim
 from core.documents.storage import StagedFile, blob_stage
@@ -53,6 +54,7 @@ __all__ = [
     "Progress",
     "StepPlan",
     "artefact_store",
+    "document_resubmit",
     "document_submit",
     "job_finish",
     "job_get",
@@ -83,6 +85,7 @@ def document_submit(
     parts: Sequence[PartUpload],
     title: str = "",
     path: str = "",
+    labels: Labels | None = None,
     now: datetime | None = None,
 ) -> tuple[Document, bool]:
     """Store one document of one or several parts and plan its first step.
@@ -93,6 +96,7 @@ def document_submit(
         parts: At least one, in reading order.
         title: Shown; without it the first part's name.
         path: As the client names it.
+        labels: Tags, metadata and date; also put on a document that is there already.
         now: The clock; None reads it.
 
     Returns:
@@ -106,6 +110,8 @@ def document_submit(
         TooLarge: A part is larger than CLOISTER_UPLOAD_MAX_MIB.
     """
     now = now or timezone.now()
+    labels = labels or {}
+    labels_apply(Document(), labels)
     if not parts:
         raise Invalid("a document has at least one part")
     if not all(part.name.strip() for part in parts):
@@ -118,7 +124,7 @@ def document_submit(
         draft = _draft(user=user, collection=collection, parts=parts, staged=staged, title=title, path=path)
         with acting_as(user):
             edit_require(user=user, collection=collection)
-            return _submit(draft, parts, staged, now)
+            return _submit(draft, labels, parts, staged, now)
     finally:
         for one in staged:
             one.discard()
@@ -146,8 +152,9 @@ def _draft(
 
 
 def _submit(
-    draft: Document, parts: Sequence[PartUpload], staged: Sequence[StagedFile], now: datetime
+    draft: Document, labels: Labels, parts: Sequence[PartUpload], staged: Sequence[StagedFile], now: datetime
 ) -> tuple[Document, bool]:
+    labels_apply(draft, labels)
     while not _inserted(draft):
         present = (
             Document.objects.select_for_update().filter(collection_id=draft.collection_id, sha256=draft.sha256).first()
@@ -156,7 +163,10 @@ def _submit(
             # It was erased in this moment: these bytes may come in again.
             continue
         if present.state == DocumentState.FAILED:
-            _resubmit(present, draft.created_by, now)
+            document_resubmit(present, draft.created_by, now)
+        if labels:
+            labels_apply(present, labels)
+            present.save(update_fields=LABEL_FIELDS)
         return present, False
     blobs_claim(staged)
     Part.objects.bulk_create(
@@ -185,12 +195,13 @@ def _inserted(draft: Document) -> bool:
     return True
 
 
-def _resubmit(document: Document, user: User, now: datetime) -> None:
+def document_resubmit(document: Document, user: User, now: datetime) -> Job:
+    """Begin a failed document again with a new job, inside the caller's transaction that has locked it."""
     document.state = DocumentState.QUEUED
     document.error_code = document.error_message = ""
     document.finished_at = None
     document.save(update_fields=["state", "error_code", "error_message", "finished_at"])
-    _job_begin(document, user, now)
+    return _job_begin(document, user, now)
 
 
 def _job_begin(document: Document, user: User, now: datetime) -> Job:

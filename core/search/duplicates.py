@@ -1,8 +1,9 @@
-"""Near-duplicates among hits: the same words, up to spelling of spaces and a few words, or the same picture. Pure."""
+"""Near-duplicates among hits: the same words up to a few, or the same picture. Pure."""
 
 from __future__ import annotations
 
-import re
+import functools
+import heapq
 from collections.abc import Sequence
 
 from core.segments.models import Segment
@@ -15,41 +16,50 @@ SAME_SHARE = 0.9
 SHORT_WORDS = 12
 """A text this short is a duplicate only of the very same words: one word is much of it."""
 
-_WORD = re.compile(r"\w+", re.UNICODE)
-_DIGIT = re.compile(r"\d")
+SKETCH_PAIRS = 8
+"""Smallest hashes of word pairs; texts that share most pairs share at least one of these."""
+
+_EDGES = ".,;:!?()[]{}\"'“”„«»…–—-"
 
 
 class Fingerprint:
-    """What is compared of a segment, computed once."""
+    """What is compared of a segment, computed at most once."""
 
     def __init__(self, segment: Segment) -> None:
-        self._words = [match.group().lower() for match in _WORD.finditer(segment.text)]
-        self._pairs = set(zip(self._words, self._words[1:], strict=False))
-        # Texts that differ in a number differ in what they say, however much they share.
-        self._numbers = [word for word in self._words if _DIGIT.search(word)]
+        self._words = tuple(segment.text.lower().split())
         self._is_picture = segment.kind in PICTURE_KINDS
         self._picture = segment.picture_sha256
         self._document_id = segment.document_id
 
     def repeats(self, other: Fingerprint) -> bool:
         """Whether both say or show the same."""
-        if self._is_picture != other._is_picture:
-            # A picture and its words are different finds, except within one document, where one place is enough.
-            return self._document_id == other._document_id and bool(self._words) and self._words == other._words
-        if self._is_picture:
-            same_words = self._document_id == other._document_id and bool(self._words) and self._words == other._words
-            return same_words or bool(self._picture and self._picture == other._picture)
+        if self._is_picture or other._is_picture:
+            # A picture and its words are different finds, except in one document, where one place is enough.
+            same_place = self._document_id == other._document_id and bool(self._words) and self._words == other._words
+            both = self._is_picture and other._is_picture
+            return same_place or (both and bool(self._picture) and self._picture == other._picture)
         return self._says_the_same(other)
 
     def _says_the_same(self, other: Fingerprint) -> bool:
-        if not self._words or self._numbers != other._numbers:
-            return False
         if self._words == other._words:
-            return True
-        if min(len(self._words), len(other._words)) <= SHORT_WORDS:
+            return bool(self._words)
+        if min(len(self._words), len(other._words)) <= SHORT_WORDS or self._sketch.isdisjoint(other._sketch):
             return False
         shared = len(self._pairs & other._pairs)
-        return shared / len(self._pairs | other._pairs) >= SAME_SHARE
+        # Texts that differ in a number differ in what they say, however much they share.
+        return shared / len(self._pairs | other._pairs) >= SAME_SHARE and self._numbers == other._numbers
+
+    @functools.cached_property
+    def _pairs(self) -> frozenset[tuple[str, str]]:
+        return frozenset(zip(self._words, self._words[1:], strict=False))
+
+    @functools.cached_property
+    def _sketch(self) -> frozenset[int]:
+        return frozenset(heapq.nsmallest(SKETCH_PAIRS, map(hash, self._pairs)))
+
+    @functools.cached_property
+    def _numbers(self) -> tuple[str, ...]:
+        return tuple(word.strip(_EDGES) for word in self._words if any(map(str.isdigit, word)))
 
 
 def first_alike(fingerprint: Fingerprint, kept: Sequence[Fingerprint]) -> int | None:

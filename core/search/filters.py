@@ -257,6 +257,17 @@ class Condition:
     sql: str
     values: tuple[Any, ...]
 
+    # What is bound stands in ``values``, so an alias in ``sql`` is an alias.
+    @property
+    def of_documents(self) -> bool:
+        """Whether it looks at the document."""
+        return "d." in self.sql
+
+    @property
+    def of_parts(self) -> bool:
+        """Whether it looks at the part."""
+        return "p." in self.sql
+
 
 NO_CONDITION = Condition("TRUE", ())
 

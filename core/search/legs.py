@@ -1,30 +1,40 @@
 """The legs of a search: the only SQL with vector and full-text operators.
 
-Every leg filters by the collections the caller may see inside the SQL; forced row-level security is the second lock.
+Every leg filters by the collections the caller may see, and by all that was asked for, inside the SQL; forced row-level
+security is the second lock. ``*_sql`` functions return what is executed, so that tests can EXPLAIN the very same.
 """
 
 from __future__ import annotations
 
 import dataclasses
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, NamedTuple
 from uuid import UUID
 
 import numpy as np
 from django.db import connection
-from django.db.models import FloatField, QuerySet
-from django.db.models.functions import Cast
 from pgvector import HalfVector
-from pgvector.django import CosineDistance, HalfVectorField
 
+from core.search.filters import Condition, filter_sql
+from core.search.filters import Filter as WantedFilter
 from core.search.terms import QueryTerms
-from core.segments.models import Embedding, EmbeddingSpace, Segment
+from core.segments.models import EmbeddingSpace
 
 EXACT_SCAN_ROWS = 5000
 """Up to this many visible vectors are scanned exactly: a mostly filtered index is slower and misses rows."""
 
 EF_SEARCH = 200
 """Recall@10 of 0.998 was measured at this value on 100,000 vectors of 384 dimensions."""
+
+PHRASE = "phraseto_tsquery('pg_catalog.simple', %s)"
+"""Quoted words are meant as they stand: no stems, no stop words; every segment is indexed that way too."""
+
+
+class Statement(NamedTuple):
+    """SQL with the values to bind."""
+
+    sql: str
+    values: list[Any]
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -37,79 +47,131 @@ class LegHit:
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class Scope:
-    """What a search may look at; every leg applies all of it inside its SQL."""
+    """What a search may look at; every leg applies all of it inside its SQL.
+
+    Attributes:
+        collection_ids: Collections the caller may see, narrowed to those asked for.
+        filter: Further conditions.
+        phrases: Words that stand next to each other in every hit.
+    """
 
     collection_ids: tuple[UUID, ...]
-    kinds: tuple[str, ...] = ()
-    document_ids: tuple[UUID, ...] = ()
+    filter: WantedFilter | None = None
+    phrases: tuple[str, ...] = ()
 
-    def segments(self) -> QuerySet[Segment]:
-        """Return the segments within this scope."""
-        found = Segment.objects.filter(collection_id__in=self.collection_ids)
-        if self.kinds:
-            found = found.filter(kind__in=self.kinds)
-        if self.document_ids:
-            found = found.filter(document_id__in=self.document_ids)
-        return found
+    @property
+    def narrows(self) -> bool:
+        """Whether more than collections is asked for."""
+        return self.filter is not None or bool(self.phrases)
+
+    def condition(self) -> Condition:
+        """Return the further conditions over the aliases s, d and p."""
+        wanted = filter_sql(self.filter)
+        phrases = [f"s.search_vector @@ {PHRASE}"] * len(self.phrases)
+        return Condition(" AND ".join([wanted.sql, *phrases]), (*wanted.values, *self.phrases))
+
+
+def planner_prepare() -> None:
+    """Set how this transaction's searches are planned, in one round trip.
+
+    Under row security estimates are far off, and a sequential scan reads rows nobody may see; an index fits every leg.
+    """
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT set_config('hnsw.iterative_scan', 'strict_order', true), "
+            "set_config('hnsw.ef_search', %s, true), set_config('enable_seqscan', 'off', true)",
+            [str(EF_SEARCH)],
+        )
 
 
 def full_text_leg(*, scope: Scope, terms: QueryTerms, limit: int) -> list[LegHit]:
-    """Segments that hold at least one content word, by the weighted share of words they hold, then by cover density."""
-    if not terms.terms:
+    """Segments that hold at least one content word, by the weighted share of words they hold, then by cover density.
+
+    A query of quoted stop words finds by the quoted words alone.
+    """
+    if not scope.collection_ids or not (terms.terms or scope.phrases):
         return []
-    any_term = " | ".join(term.tsquery for term in terms.terms)
-    share = " + ".join("(search_vector @@ %s::tsquery)::int * %s" for _ in terms.terms)
+    return [LegHit(segment_id=key, score=float(share)) for key, share in _rows(full_text_sql(scope, terms, limit))]
+
+
+def full_text_sql(scope: Scope, terms: QueryTerms, limit: int) -> Statement:
+    """Return the statement of the full-text leg."""
+    share, share_values, match, match_values = _share(scope, terms)
+    condition = scope.condition()
+    return Statement(
+        f"SELECT s.id, {share} AS share FROM segments_segment s {_joins(condition)}"  # noqa: S608 - values are bound
+        f"WHERE s.search_vector @@ {match} AND s.collection_id = ANY(%s) AND {condition.sql} "
+        f"ORDER BY share DESC, ts_rank_cd(s.search_vector, {match}, 1) DESC, s.id LIMIT %s",
+        [*share_values, *match_values, list(scope.collection_ids), *condition.values, *match_values, limit],
+    )
+
+
+def _share(scope: Scope, terms: QueryTerms) -> tuple[str, list[Any], str, list[Any]]:
+    if not terms.terms:
+        return "1.0", [], PHRASE, [scope.phrases[0]]
+    share = " + ".join("(s.search_vector @@ %s::tsquery)::int * %s" for _ in terms.terms)
     weights = [value for term in terms.terms for value in (term.tsquery, term.weight / terms.total_weight)]
-    conditions, condition_values = _conditions(scope)
-    with connection.cursor() as cursor:
-        cursor.execute(
-            f"SELECT id, {share} AS share FROM segments_segment "  # noqa: S608 - built from constants, values are bound
-            f"WHERE search_vector @@ %s::tsquery AND {conditions} "
-            "ORDER BY share DESC, ts_rank_cd(search_vector, %s::tsquery, 1) DESC, id LIMIT %s",
-            [*weights, any_term, *condition_values, any_term, limit],
-        )
-        return [LegHit(segment_id=row[0], score=float(row[1])) for row in cursor.fetchall()]
+    return share, weights, "%s::tsquery", [" | ".join(term.tsquery for term in terms.terms)]
 
 
 def vector_leg(
     *, scope: Scope, space: EmbeddingSpace, vector: Sequence[float], floor: float, limit: int
 ) -> list[LegHit]:
-    """Segments nearest to a vector in one space, cosine at or above ``floor``, best first."""
-    typed = Cast("embedding", HalfVectorField(dimensions=space.dimensions))
-    distance: Any = CosineDistance(typed, HalfVector(np.asarray(vector, dtype=np.float32)))
-    found = Embedding.objects.filter(space_id=space.pk, collection_id__in=scope.collection_ids)
-    if scope.kinds:
-        found = found.filter(segment__kind__in=scope.kinds)
-    if scope.document_ids:
-        found = found.filter(segment__document_id__in=scope.document_ids)
-    if _at_most(found, EXACT_SCAN_ROWS):
-        # Adding zero makes the expression another one than the index's, so the planner scans exactly.
-        distance = Cast(distance, FloatField()) + 0.0
-    else:
-        _tune_index_scan()
-    rows = found.annotate(distance=distance).order_by("distance").values_list("segment_id", "distance")[:limit]
-    return [LegHit(segment_id=key, score=1.0 - d) for key, d in rows if 1.0 - d >= floor]
+    """Segments nearest to a vector in one space, cosine at or above ``floor``, best first.
+
+    Few visible vectors are scanned exactly. Many are searched by the index, which goes on until it has enough that
+    may be seen; where it gives up before (``hnsw.max_scan_tuples``), the exact scan answers.
+    """
+    if not scope.collection_ids:
+        return []
+    ((vectors,),) = _rows(vectors_counted_sql(scope, space, EXACT_SCAN_ROWS + 1))
+    if not vectors:
+        return []
+    exact = vectors <= EXACT_SCAN_ROWS
+    rows = _rows(vector_sql(scope, space, vector, limit, exact=exact))
+    if not exact and len(rows) < limit:
+        rows = _rows(vector_sql(scope, space, vector, limit, exact=True))
+    return [LegHit(segment_id=key, score=1.0 - distance) for key, distance in rows if 1.0 - distance >= floor]
 
 
-def _at_most(found: QuerySet[Embedding], rows: int) -> bool:
-    return found.order_by()[: rows + 1].count() <= rows
+def vector_sql(scope: Scope, space: EmbeddingSpace, vector: Sequence[float], limit: int, *, exact: bool) -> Statement:
+    """Return the statement of a vector leg: over the index, or exact over all that may be seen."""
+    # The index is on this very expression; adding zero makes it another one, so the planner scans exactly.
+    distance = f"e.embedding::halfvec({space.dimensions}) <=> %s::halfvec({space.dimensions})"
+    source, values = _vectors(scope, space)
+    return Statement(
+        f"SELECT e.segment_id, ({distance}){' + 0.0' if exact else ''} AS distance {source} ORDER BY distance LIMIT %s",
+        [HalfVector(np.asarray(vector, dtype=np.float32)).to_text(), *values, limit],
+    )
 
 
-def _tune_index_scan() -> None:
+def vectors_counted_sql(scope: Scope, space: EmbeddingSpace, limit: int) -> Statement:
+    """Return the statement that counts the vectors in scope, up to ``limit``."""
+    source, values = _vectors(scope, space)
+    return Statement(f"SELECT count(*) FROM (SELECT 1 {source} LIMIT %s) AS capped", [*values, limit])  # noqa: S608
+
+
+def _vectors(scope: Scope, space: EmbeddingSpace) -> Statement:
+    source = "FROM segments_embedding e "
+    where = "e.space_id = %s AND e.collection_id = ANY(%s)"
+    collections = list(scope.collection_ids)
+    if not scope.narrows:
+        return Statement(f"{source} WHERE {where}", [space.pk, collections])
+    condition = scope.condition()
+    return Statement(
+        f"{source} JOIN segments_segment s ON s.id = e.segment_id {_joins(condition)}"
+        f"WHERE {where} AND s.collection_id = ANY(%s) AND {condition.sql}",
+        [space.pk, collections, collections, *condition.values],
+    )
+
+
+def _joins(condition: Condition) -> str:
+    document = "JOIN documents_document d ON d.id = s.document_id " if condition.of_documents else ""
+    return document + ("JOIN documents_part p ON p.id = s.part_id " if condition.of_parts else "")
+
+
+def _rows(statement: Statement) -> list[Any]:
     with connection.cursor() as cursor:
-        cursor.execute(
-            "SELECT set_config('hnsw.iterative_scan', 'strict_order', true), set_config('hnsw.ef_search', %s, true)",
-            [str(EF_SEARCH)],
-        )
-
-
-def _conditions(scope: Scope) -> tuple[str, list[Any]]:
-    conditions = ["collection_id = ANY(%s)"]
-    values: list[Any] = [list(scope.collection_ids)]
-    if scope.kinds:
-        conditions.append("kind = ANY(%s)")
-        values.append(list(scope.kinds))
-    if scope.document_ids:
-        conditions.append("document_id = ANY(%s)")
-        values.append(list(scope.document_ids))
-    return " AND ".join(conditions), values
+        cursor.execute(statement.sql, statement.values)
+        rows: list[Any] = cursor.fetchall()
+    return rows

@@ -7,6 +7,7 @@ import functools
 import hashlib
 import time
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 import redis
@@ -68,7 +69,7 @@ class QueryCache:
             pipeline.zcard(self._index)
             entries = pipeline.execute()[-1]
         if entries > self._max_entries:
-            dropped = self._client.zpopmin(self._index, entries - self._max_entries)
+            dropped: list[Any] = self._client.zpopmin(self._index, entries - self._max_entries)
             self._client.delete(*(name for name, _ in dropped))
 
     def __len__(self) -> int:

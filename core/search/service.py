@@ -3,18 +3,28 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping, Sequence
-from typing import Any, Literal, Protocol
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Protocol
 from uuid import UUID
 
 from core.access.acting import acting_as
+from core.access.lookup import collection_find
 from core.access.models import User
 from core.access.service import visible_to
-from core.search.fusion import fuse
-from core.search.legs import LegHit, Scope, full_text_leg, vector_leg
+from core.search.duplicates import Fingerprint, first_alike
+from core.search.embedding import LEG_ROLES, QueryEmbedder, QueryVectors
+from core.search.filters import Comparison, Filter, filter_all
+from core.search.fusion import Fused, fuse
+from core.search.hits import SearchHit, SearchResult, hits_grouped
+from core.search.legs import LegHit, Scope, full_text_leg, planner_prepare, vector_leg
+from core.search.neighbours import segments_around
+from core.search.query import Query, query_parse, query_plain
+from core.search.query_cache import query_cache
 from core.search.snippets import snippet
 from core.search.terms import QueryTerms, query_terms
-from core.segments.models import EmbeddingSpace, Segment, SpaceName
+from core.segments.models import EmbeddingSpace, Segment
+
+__all__ = ["QUERY_IMAGE_MAX_MIB", "QueryEmbedder", "Reranker", "SearchHit", "SearchResult", "segments_search"]
 
 LEG_LIMIT = 60
 """Hits a leg hands to the fusion; deeper ones no longer move a first page."""
@@ -22,59 +32,36 @@ LEG_LIMIT = 60
 QUERY_IMAGE_MAX_MIB = 32
 """Largest picture that is taken as a query."""
 
-TEXT_WEIGHT = 1.0
-FULL_TEXT_WEIGHT = 1.0
-PICTURE_WEIGHT = 2.5
+RERANK_DEPTH = 30
+"""Fused candidates that a reranker sees; each costs it a pass of its model."""
+
+HITS_PER_DOCUMENT = 3
+"""Hits shown of each document of a grouped search."""
+
+WEIGHTS = {"full_text": 1.0, "text": 1.0, "picture_by_text": 2.5, "picture_by_image": 2.5}
 """A picture that passes its calibrated floor outweighs text that merely shares words with its caption's neighbours."""
 
 
-class QueryEmbedder(Protocol):
-    """Embeds queries: the web process asks a worker, a worker asks its own engine."""
+class Reranker(Protocol):
+    """Scores passages for a query."""
 
-    def __call__(
-        self, *, role: Literal["text", "image_text"], text: str | None = None, image: bytes | None = None
-    ) -> Sequence[float]:
-        """Return a unit vector of the role's space."""
+    def __call__(self, *, query: str, passages: Sequence[str]) -> Sequence[float]:
+        """Return one score a passage, higher is better."""
         ...
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
-class SearchHit:
-    """One segment, ready to be shown.
-
-    Attributes:
-        score: Fused score; comparable within one search only.
-        legs: For each leg that found it, its own score.
-    """
-
-    rank: int
-    score: float
-    segment: Segment
-    snippet: str
-    legs: Mapping[str, float]
-
-    def as_json(self) -> dict[str, Any]:
-        """Return the public form of a hit."""
-        document = self.segment.document
-        return {
-            "rank": self.rank,
-            "score": round(self.score, 6),
-            "document": {"id": str(document.pk), "title": document.title, "path": document.path},
-            "segment": str(self.segment.pk),
-            "kind": self.segment.kind,
-            "snippet": self.snippet,
-            "anchor": self.segment.anchor,
-            "legs": {leg: round(score, 4) for leg, score in self.legs.items()},
-        }
+class _Found:
+    legs: Mapping[str, Sequence[LegHit]]
+    terms: QueryTerms | None
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
-class SearchResult:
-    """The hits, best first, with what they were found by."""
-
-    hits: tuple[SearchHit, ...]
-    terms: QueryTerms | None
-    space_digests: Mapping[str, str]
+class _Candidate:
+    segment: Segment
+    score: float
+    legs: Mapping[str, float]
+    fingerprint: Fingerprint
 
 
 def segments_search(
@@ -83,10 +70,17 @@ def segments_search(
     embedder: QueryEmbedder,
     text: str | None = None,
     image: bytes | None = None,
+    collection: str | None = None,
     collection_ids: Sequence[UUID] | None = None,
     kinds: Sequence[str] = (),
     document_ids: Sequence[UUID] = (),
+    filter: Filter | None = None,
     limit: int = 10,
+    typed: bool = False,
+    neighbours: int = 0,
+    group_by_document: bool = False,
+    reranker: Reranker | None = None,
+    whole: bool = True,
 ) -> SearchResult:
     """Search everything ``user`` may see.
 
@@ -95,97 +89,169 @@ def segments_search(
         embedder: Turns the query into vectors.
         text: The query in words; may be combined with ``image``.
         image: An encoded picture to search with.
+        collection: Name or id of one collection; narrows the search.
         collection_ids: Narrows the search; None searches all visible collections.
         kinds: Narrows to these segment kinds.
         document_ids: Narrows to these documents.
-        limit: Hits wanted.
+        filter: Narrows further; see core.search.filters.
+        limit: Hits wanted; of a grouped search documents.
+        typed: Read ``"quoted words"`` and ``beginning*`` in ``text``; else it is taken as it is.
+        neighbours: How many segments before and after each hit come with it.
+        group_by_document: Group the hits by document.
+        reranker: Has the last word about the order of hits with text; not asked when the query is a picture alone.
+        whole: Load also the words and spans of each hit's segment, which quotes need.
+
+    Raises:
+        NotFound: ``collection`` does not exist or ``user`` may not see it.
     """
-    vectors = _query_vectors(embedder, text, image)
+    query = (query_parse(text) if typed else query_plain(text)) if text else None
+    wanted = _filter(kinds, document_ids, filter)
+    spaces: dict[str, EmbeddingSpace] = {}
+
+    def candidates(scope: Scope, vectors: QueryVectors) -> tuple[list[_Candidate], QueryTerms | None]:
+        found = _legs(scope, spaces, vectors.found, query, max(LEG_LIMIT, 2 * limit))
+        return _candidates(found, limit, everything=group_by_document, whole=whole), found.terms
+
     with acting_as(user):
         scope = Scope(
-            collection_ids=_visible_ids(user, collection_ids), kinds=tuple(kinds), document_ids=tuple(document_ids)
+            collection_ids=_collection_ids(user, collection, collection_ids),
+            filter=wanted,
+            phrases=query.phrases if query else (),
         )
-        spaces = {space.name: space for space in EmbeddingSpace.objects.filter(active=True)}
-        terms = query_terms(text, scope.collection_ids) if text else None
-        legs = _run_legs(scope, spaces, vectors, terms)
-        hits = _hits(legs, terms, limit)
+        spaces.update({str(space.name): space for space in EmbeddingSpace.objects.filter(active=True)})
+        vectors = QueryVectors(text=query.text if query else None, image=image, spaces=spaces, cache=query_cache())
+        found = candidates(scope, vectors) if vectors.complete else None
+    if found is None:
+        # A worker may take long: not inside a transaction. Who lost a right meanwhile meets row security.
+        vectors.ask(embedder)
+        with acting_as(user):
+            found = candidates(scope, vectors)
+    ordered, terms = found
+    if reranker is not None and query is not None:
+        ordered = _reranked(ordered, query.text, reranker)
+    hits = _hits(ordered, terms, limit=None if group_by_document else limit)
+    if neighbours:
+        with acting_as(user):
+            around = segments_around([hit.segment for hit in hits], each=neighbours)
+        hits = [dataclasses.replace(hit, neighbours=around[hit.segment.pk]) for hit in hits]
+    groups = None
+    if group_by_document:
+        groups = hits_grouped(hits, documents=limit, hits_per_document=HITS_PER_DOCUMENT)
+        hits = [group.hits[0] for group in groups]
     return SearchResult(
-        hits=hits, terms=terms, space_digests={str(name): space.digest for name, space in spaces.items()}
+        hits=tuple(hits),
+        terms=terms,
+        space_digests={name: space.digest for name, space in spaces.items()},
+        groups=groups,
+        reranked=reranker is not None and query is not None,
     )
 
 
-def _visible_ids(user: User, wanted: Sequence[UUID] | None) -> tuple[UUID, ...]:
+def _filter(kinds: Sequence[str], document_ids: Sequence[UUID], further: Filter | None) -> Filter | None:
+    wanted: list[Filter] = [] if further is None else [further]
+    if kinds:
+        wanted.append(Comparison("in", "kind", tuple(kinds)))
+    if document_ids:
+        wanted.append(Comparison("in", "document", tuple(document_ids)))
+    return filter_all(wanted)
+
+
+def _collection_ids(user: User, named: str | None, wanted: Sequence[UUID] | None) -> tuple[UUID, ...]:
+    if named is not None:
+        return (collection_find(user=user, name_or_id=named).pk,)
     visible = visible_to(user)
     if wanted is not None:
         visible = visible.filter(pk__in=wanted)
     return tuple(visible.values_list("pk", flat=True))
 
 
-def _query_vectors(embedder: QueryEmbedder, text: str | None, image: bytes | None) -> dict[str, Sequence[float]]:
-    vectors: dict[str, Sequence[float]] = {}
-    if text:
-        vectors["text"] = embedder(role="text", text=text)
-        vectors["picture_by_text"] = embedder(role="image_text", text=text)
-    if image is not None:
-        vectors["picture_by_image"] = embedder(role="image_text", image=image)
-    return vectors
-
-
-def _run_legs(
+def _legs(
     scope: Scope,
     spaces: Mapping[str, EmbeddingSpace],
     vectors: Mapping[str, Sequence[float]],
-    terms: QueryTerms | None,
-) -> dict[str, list[LegHit]]:
+    query: Query | None,
+    limit: int,
+) -> _Found:
+    planner_prepare()
     legs: dict[str, list[LegHit]] = {}
+    terms = query_terms(query.words, scope.collection_ids, query.prefixes) if query else None
     if terms is not None:
-        legs["full_text"] = full_text_leg(scope=scope, terms=terms, limit=LEG_LIMIT)
-    text_space = spaces.get(SpaceName.TEXT)
-    if text_space is not None and "text" in vectors:
-        legs["text"] = vector_leg(
-            scope=scope, space=text_space, vector=vectors["text"], floor=text_space.floor_text, limit=LEG_LIMIT
-        )
-    picture_space = spaces.get(SpaceName.IMAGE_TEXT)
-    for leg, floor_name in (("picture_by_text", "floor_text"), ("picture_by_image", "floor_image")):
-        if picture_space is not None and leg in vectors:
-            floor = getattr(picture_space, floor_name)
-            legs[leg] = vector_leg(scope=scope, space=picture_space, vector=vectors[leg], floor=floor, limit=LEG_LIMIT)
-    return legs
+        legs["full_text"] = full_text_leg(scope=scope, terms=terms, limit=limit)
+    for leg, vector in vectors.items():
+        space = spaces[LEG_ROLES[leg]]
+        floor = space.floor_image if leg == "picture_by_image" else space.floor_text
+        legs[leg] = vector_leg(scope=scope, space=space, vector=vector, floor=floor, limit=limit)
+    return _Found(legs=legs, terms=terms)
 
 
-def _hits(legs: Mapping[str, Sequence[LegHit]], terms: QueryTerms | None, limit: int) -> tuple[SearchHit, ...]:
-    weights = {
-        "full_text": FULL_TEXT_WEIGHT,
-        "text": TEXT_WEIGHT,
-        "picture_by_text": PICTURE_WEIGHT,
-        "picture_by_image": PICTURE_WEIGHT,
-    }
-    fused = fuse({leg: [hit.segment_id for hit in hits] for leg, hits in legs.items()}, weights)
-    scores = {leg: {hit.segment_id: hit.score for hit in hits} for leg, hits in legs.items()}
-    segments = Segment.objects.select_related("document", "part").in_bulk([one.key for one in fused[: 3 * limit]])
-    wanted = [lexeme for term in terms.terms for lexeme in term.lexemes] if terms else []
-    hits: list[SearchHit] = []
-    seen: set[tuple[UUID, str]] = set()
-    for one in fused:
-        segment = segments.get(one.key)
-        if segment is None or (segment.document_id, _collapsed(segment)) in seen:
-            continue
-        seen.add((segment.document_id, _collapsed(segment)))
-        hits.append(
-            SearchHit(
-                rank=len(hits) + 1,
-                score=one.score,
-                segment=segment,
-                snippet=snippet(segment.text, wanted),
-                legs={leg: scores[leg][one.key] for leg in one.ranks},
-            )
-        )
-        if len(hits) == limit:
+def _candidates(found: _Found, wanted: int, *, everything: bool, whole: bool) -> list[_Candidate]:
+    """Load fused segments, best first, until enough of them say different things."""
+    fused = fuse({leg: [hit.segment_id for hit in hits] for leg, hits in found.legs.items()}, WEIGHTS)
+    scores = {leg: {hit.segment_id: hit.score for hit in hits} for leg, hits in found.legs.items()}
+    batch = len(fused) if everything else max(RERANK_DEPTH, 3 * wanted)
+    loaded: list[_Candidate] = []
+    for start in range(0, len(fused), max(1, batch)):
+        loaded += _loaded(fused[start : start + batch], scores, whole=whole)
+        if len(_collapsed(loaded)) >= wanted:
             break
-    return tuple(hits)
+    return loaded
 
 
-def _collapsed(segment: Segment) -> str:
-    """Identify near-duplicates within a document: the same words, or the segment itself where there are none."""
-    words = " ".join(segment.text.split()).lower()
-    return words or str(segment.pk)
+def _loaded(
+    fused: Sequence[Fused[UUID]], scores: Mapping[str, Mapping[UUID, float]], *, whole: bool
+) -> Iterator[_Candidate]:
+    unread = ("search_vector",) if whole else ("search_vector", "words", "spans")
+    segments = Segment.objects.select_related("document", "part").defer(*unread).in_bulk([one.key for one in fused])
+    for one in fused:
+        if one.key in segments:
+            yield _Candidate(
+                segment=segments[one.key],
+                score=one.score,
+                legs={leg: scores[leg][one.key] for leg in one.ranks},
+                fingerprint=Fingerprint(segments[one.key]),
+            )
+
+
+def _reranked(candidates: Sequence[_Candidate], text: str, reranker: Reranker) -> list[_Candidate]:
+    """Order the first candidates that have text by the reranker's scores; pictures without words keep their places."""
+    places = [at for at, one in enumerate(candidates[:RERANK_DEPTH]) if one.segment.text]
+    if not places:
+        return list(candidates)
+    scores = reranker(query=text, passages=[candidates[at].segment.text for at in places])
+    scored = [
+        dataclasses.replace(candidates[at], legs={**candidates[at].legs, "rerank": float(score)})
+        for at, score in zip(places, scores, strict=True)
+    ]
+    ordered = list(candidates)
+    for at, one in zip(places, sorted(scored, key=lambda one: -one.legs["rerank"]), strict=True):
+        ordered[at] = one
+    return ordered
+
+
+def _collapsed(candidates: Sequence[_Candidate]) -> list[tuple[_Candidate, list[Segment]]]:
+    """Put near-duplicates to the first candidate that says the same; all of them are visible to the caller."""
+    kept: list[tuple[_Candidate, list[Segment]]] = []
+    fingerprints: list[Fingerprint] = []
+    for one in candidates:
+        at = first_alike(one.fingerprint, fingerprints)
+        if at is None:
+            kept.append((one, []))
+            fingerprints.append(one.fingerprint)
+        else:
+            kept[at][1].append(one.segment)
+    return kept
+
+
+def _hits(candidates: Sequence[_Candidate], terms: QueryTerms | None, limit: int | None) -> list[SearchHit]:
+    wanted = [lexeme for term in terms.terms for lexeme in term.lexemes] if terms else []
+    return [
+        SearchHit(
+            rank=rank,
+            score=one.score,
+            segment=one.segment,
+            snippet=snippet(one.segment.text, wanted),
+            legs=one.legs,
+            duplicates=tuple(duplicates),
+        )
+        for rank, (one, duplicates) in enumerate(_collapsed(candidates)[:limit], start=1)
+    ]

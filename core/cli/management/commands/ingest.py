@@ -1,4 +1,7 @@
-"""``./cloister ingest PATH... --collection NAME [--wait]``: send files, and follow them until they are searchable."""
+"""``./cloister ingest PATH... --collection NAME [--wait]``: send files, and follow them until they are searchable.
+
+``--tag``, ``--meta KEY=VALUE`` and ``--date`` say what filters of a search find.
+"""
 
 from __future__ import annotations
 
@@ -11,6 +14,7 @@ from typing import Any
 from core.cli.client import ApiError, Client
 from core.cli.document_command import EXIT_FAILED, EXIT_OK, DocumentCommand, note, usage_error
 from core.cli.output import Outcome
+from core.documents.labels import metadata_value_read
 
 PROGRESS_S = 3.0
 WORKING_SHOWN = 4
@@ -23,6 +27,11 @@ class Command(DocumentCommand):
         super().add_arguments(parser)
         parser.add_argument("paths", nargs="+", type=Path, metavar="PATH", help="file or folder")
         parser.add_argument("--collection", required=True, help="name or id; a new name makes a collection")
+        parser.add_argument("--tag", action="append", default=[], help="of every document sent; may be repeated")
+        parser.add_argument(
+            "--meta", action="append", default=[], metavar="KEY=VALUE", help="metadata; numbers and true are typed"
+        )
+        parser.add_argument("--date", help="date of the documents, YYYY-MM-DD")
         parser.add_argument("--wait", action="store_true", help="follow the documents until they are ready or failed")
 
     def run(self, client: Client, options: dict[str, Any]) -> Outcome:
@@ -30,7 +39,10 @@ class Command(DocumentCommand):
         if missing:
             names = ", ".join(str(path) for path in missing)
             return usage_error("no_such_file", f"there is no {names}")
-        documents = self._send(client, list(_files(options["paths"])), options["collection"])
+        untyped = [pair for pair in options["meta"] if "=" not in pair]
+        if untyped:
+            return usage_error("usage", f"--meta takes KEY=VALUE, not '{untyped[0]}'")
+        documents = self._send(client, list(_files(options["paths"])), options["collection"], _labels(options))
         if options["wait"]:
             documents = self._follow(client, documents)
         failed = any(document["state"] == "failed" for document in documents)
@@ -40,12 +52,12 @@ class Command(DocumentCommand):
             exit_code=EXIT_FAILED if failed else EXIT_OK,
         )
 
-    def _send(self, client: Client, files: list[Path], collection: str) -> list[dict[str, Any]]:
+    def _send(self, client: Client, files: list[Path], collection: str, labels: dict[str, Any]) -> list[dict[str, Any]]:
         documents = []
         for number, path in enumerate(files, start=1):
             note(f"[{number}/{len(files)}] sending {path.name}")
             try:
-                documents.append(client.upload(path, collection=collection))
+                documents.append(client.upload(path, collection=collection, labels=labels))
             except ApiError as error:
                 # One refused file must not keep the others of the batch out.
                 if error.status == 403:
@@ -84,6 +96,16 @@ def _working(documents: Sequence[dict[str, Any]]) -> str:
     ]
     more = len(documents) - len(shown)
     return ", ".join(shown) + (f" and {more} more" if more else "")
+
+
+def _labels(options: dict[str, Any]) -> dict[str, Any]:
+    pairs = (pair.partition("=") for pair in options["meta"])
+    labels = {
+        "tags": options["tag"],
+        "metadata": {key: metadata_value_read(value) for key, _, value in pairs},
+        "date": options["date"],
+    }
+    return {name: value for name, value in labels.items() if value}
 
 
 def _files(paths: list[Path]) -> Iterator[Path]:
