@@ -7,6 +7,7 @@ CloisterError
 ├── Conflict     it contradicts what is there already
 │   └── LeaseLost    the step is no longer held by this holder (core.jobs.errors)
 ├── TooLarge     a declared limit of size was reached
+├── Throttled    somebody asks more often than their share; says when to try again
 └── Unavailable  a service that is needed does not answer; try again
 
 The class decides the HTTP status; one table in core/api maps them.
@@ -49,6 +50,20 @@ class TooLarge(CloisterError):
     """A declared limit of size was reached."""
 
     code = "too_large"
+
+
+class Throttled(CloisterError):
+    """Somebody asks more often than their share.
+
+    Attributes:
+        retry_after_s: When the next request is allowed.
+    """
+
+    code = "throttled"
+
+    def __init__(self, message: str, *, retry_after_s: int = 60) -> None:
+        super().__init__(message)
+        self.retry_after_s = retry_after_s
 
 
 class Unavailable(CloisterError):

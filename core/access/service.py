@@ -50,9 +50,7 @@ def collection_create(*, user: User, name: str) -> Collection:
         Invalid: The name is empty or longer than 200 characters.
         Conflict: The user has created one of that name already.
     """
-    name = name.strip()
-    if not 0 < len(name) <= 200:
-        raise Invalid("the name of a collection has 1 to 200 characters")
+    name = _name_checked(name)
     try:
         with acting_as(user):
             collection = Collection.objects.create(name=name, created_by=user)
@@ -60,6 +58,13 @@ def collection_create(*, user: User, name: str) -> Collection:
     except IntegrityError as error:
         raise Conflict(f"you have already created a collection named '{name}'") from error
     return collection
+
+
+def _name_checked(name: str) -> str:
+    name = name.strip()
+    if not 0 < len(name) <= 200 or "\x00" in name:
+        raise Invalid("the name of a collection has 1 to 200 characters")
+    return name
 
 
 def collection_get_or_create(*, user: User, name: str) -> Collection:
@@ -176,6 +181,9 @@ def membership_set(
             collection=locked, user=user, group=group, defaults={"role": role}
         )
         _owner_require(locked)
+        audit(
+            user=actor, action="member_set", subject=str(locked.pk), detail={"member": str(user or group), "role": role}
+        )
     return member
 
 
@@ -196,7 +204,52 @@ def membership_remove(
         locked = _locked_for(collection, actor)
         removed, _ = Membership.objects.filter(collection=locked, user=user, group=group).delete()
         _owner_require(locked)
+        audit(user=actor, action="member_remove", subject=str(locked.pk), detail={"member": str(user or group)})
     return removed > 0
+
+
+def collection_rename(*, user: User, collection_id: UUID, name: str) -> Collection:
+    """Give a collection another name.
+
+    Raises:
+        NotFound: It does not exist or ``user`` may not see it.
+        Forbidden: ``user`` is not one of its owners.
+        Invalid: The name is empty or longer than 200 characters.
+        Conflict: Its creator has another one of that name.
+    """
+    collection = collection_get(user=user, collection_id=collection_id)
+    manage_require(user=user, collection=collection)
+    collection.name = _name_checked(name)
+    try:
+        with acting_as(user):
+            collection.save(update_fields=["name"])
+            audit(user=user, action="collection_rename", subject=str(collection_id), detail={"name": collection.name})
+    except IntegrityError as error:
+        raise Conflict(f"there is already a collection named '{collection.name}' of the same creator") from error
+    return collection
+
+
+def manage_require(*, user: User, collection: Collection) -> None:
+    """Check that ``user`` may rename and erase ``collection`` and say who its members are.
+
+    Raises:
+        Forbidden: The user is not one of its owners.
+    """
+    if not may_manage(user, collection):
+        raise Forbidden(f"only an owner of the collection '{collection.name}' may do this")
+
+
+def memberships_of(*, user: User, collection_id: UUID) -> list[Membership]:
+    """Return who has which role in a collection, groups last; for its owners.
+
+    Raises:
+        NotFound: It does not exist or ``user`` may not see it.
+        Forbidden: ``user`` is not one of its owners.
+    """
+    collection = collection_get(user=user, collection_id=collection_id)
+    manage_require(user=user, collection=collection)
+    found = Membership.objects.filter(collection_id=collection.pk).select_related("user", "group")
+    return list(found.order_by("user__username", "group__name"))
 
 
 def _locked_for(collection: Collection, actor: User | None) -> Collection:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import redis.exceptions
+from django.db import OperationalError
 from rest_framework import exceptions
 from rest_framework.response import Response
 from rest_framework.views import exception_handler
@@ -17,6 +19,7 @@ STATUS_BY_ERROR: dict[type[Exception], int] = {
     domain.Invalid: 400,
     domain.Conflict: 409,
     domain.TooLarge: 413,
+    domain.Throttled: 429,
     domain.Unavailable: 503,
     BytesMissing: 500,
     inference.InputRejected: 422,
@@ -32,6 +35,10 @@ STATUS_BY_ERROR: dict[type[Exception], int] = {
     inference.Cancelled: 409,
     WorkerUnavailable: 503,
     WorkerRefused: 422,
+    # The broker or the database is away: both come back by themselves.
+    redis.exceptions.ConnectionError: 503,
+    redis.exceptions.TimeoutError: 503,
+    OperationalError: 503,
 }
 
 
@@ -52,12 +59,21 @@ def handle(error: Exception, context: dict[str, object]) -> Response | None:
     """DRF's exception handler: our errors by the table, DRF's own in the same shape; anything else is a bug (500)."""
     status = status_of(error)
     if status is not None:
-        return Response(error_body(str(getattr(error, "code", "error")), str(error)), status=status)
+        retry_after_s = getattr(error, "retry_after_s", None)
+        headers = {"Retry-After": str(retry_after_s)} if retry_after_s is not None else {}
+        return Response(_body(error), status=status, headers=headers)
     response = exception_handler(error, context)
     if response is not None and isinstance(error, exceptions.APIException):
         message = _flat(error.detail)
         response.data = error_body(_code(error), message)
     return response
+
+
+def _body(error: Exception) -> dict[str, dict[str, str]]:
+    if isinstance(error, redis.exceptions.RedisError | OperationalError):
+        # What the driver says names hosts and files of this machine.
+        return error_body("unavailable", "the server's database or broker does not answer; try again")
+    return error_body(str(getattr(error, "code", "error")), str(error))
 
 
 def _code(error: exceptions.APIException) -> str:

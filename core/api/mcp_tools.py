@@ -22,6 +22,7 @@ from core.answers.service import answer_cancel, answer_create, answer_get, answe
 from core.answers.stream import FINAL_EVENTS, events_relay
 from core.api.documents import document_json
 from core.api.threads import in_thread
+from core.api.throttles import user_throttle
 from core.documents.service import document_get
 from core.remote import WorkerRefused, WorkerUnavailable, query_embed
 from core.search.service import segments_search
@@ -56,6 +57,7 @@ async def search(
     """Find passages, pictures, and places of recordings by meaning; best first, each with document and anchor."""
 
     def found(user: User) -> dict[str, Any]:
+        user_throttle(user, "search")
         collection_ids = [collection_by_name(user=user, name_or_id=collection).pk] if collection else None
         result = segments_search(
             user=user,
@@ -95,6 +97,7 @@ async def ask(
 
 
 def _asked(user: User, *, question: str, collection: str) -> tuple[User, UUID]:
+    user_throttle(user, "ask")
     found = collection_by_name(user=user, name_or_id=collection)
     return user, answer_create(user=user, collection_id=found.pk, question=question).pk
 

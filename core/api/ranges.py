@@ -12,7 +12,7 @@ from django.http import FileResponse
 
 CHUNK_BYTES = 256 * 1024
 
-_ONE_RANGE = re.compile(r"bytes=(\d*)-(\d*)\s*")
+_ONE_RANGE = re.compile(r"bytes=(\d{0,18})-(\d{0,18})\s*", re.ASCII)
 
 
 def range_serve(response: FileResponse, opened: BinaryIO, header: str) -> FileResponse:

@@ -27,7 +27,7 @@ from core.segments.switching import space_summary, space_switch, space_switch_ba
 QUESTIONS_MAX = 1000
 
 
-class QuestionSerializer(serializers.Serializer[dict[str, Any]]):
+class LabelledQuestionSerializer(serializers.Serializer[dict[str, Any]]):
     """A labelled question."""
 
     question = serializers.CharField(max_length=4000)
@@ -37,7 +37,9 @@ class QuestionSerializer(serializers.Serializer[dict[str, Any]]):
 class ComparisonSerializer(serializers.Serializer[dict[str, Any]]):
     """What to ask both spaces."""
 
-    questions = QuestionSerializer(many=True, required=False, help_text="Without them, beginnings of stored segments.")
+    questions = LabelledQuestionSerializer(
+        many=True, required=False, help_text="Without them, beginnings of stored segments."
+    )
     sample = serializers.IntegerField(min_value=1, max_value=QUESTIONS_MAX, default=50)
 
     def validate_questions(self, given: list[dict[str, Any]]) -> list[dict[str, Any]]:
@@ -68,7 +70,7 @@ class SpaceAdminView(APIView):
 class SpaceListView(SpaceAdminView):
     """All spaces."""
 
-    @extend_schema(responses=OpenApiTypes.OBJECT)
+    @extend_schema(operation_id="space_list", responses=OpenApiTypes.OBJECT)
     def get(self, _request: Request) -> Response:
         """Return every space with how far it is."""
         return Response({"spaces": [summary.as_json() for summary in spaces_summary()]})

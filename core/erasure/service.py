@@ -6,12 +6,13 @@ import dataclasses
 from typing import Any
 from uuid import UUID
 
+from django.apps import apps
 from django.db.models import Model, QuerySet
 
 from core.access.acting import acting_as, acting_as_system
 from core.access.errors import NotFound
-from core.access.models import User
-from core.access.service import audit, edit_require
+from core.access.models import Collection, User
+from core.access.service import audit, collection_get, edit_require, manage_require
 from core.answers.models import Answer
 from core.documents.models import Document, Part
 from core.documents.service import blobs_collect, documents_visible
@@ -47,6 +48,66 @@ class ErasureReceipt:
         return {**dataclasses.asdict(self), "document": str(self.document)}
 
 
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class CollectionReceipt:
+    """What the erasure of a collection removed.
+
+    Attributes:
+        collection: Id of the erased collection.
+        name: As it was called.
+        documents: The receipts of its documents.
+        rows: For each table how many rows are gone beside those of the documents.
+    """
+
+    collection: UUID
+    name: str
+    documents: tuple[ErasureReceipt, ...]
+    rows: dict[str, int]
+
+    def as_json(self) -> dict[str, Any]:
+        """Return the public form."""
+        return {
+            "collection": str(self.collection),
+            "name": self.name,
+            "documents": [receipt.as_json() for receipt in self.documents],
+            "rows": self.rows,
+        }
+
+
+def collection_erase(*, user: User, collection_id: UUID) -> CollectionReceipt:
+    """Erase a collection: its documents one by one, then its answers, its members and itself in one transaction.
+
+    An error on the way leaves the documents that were not yet reached; a second call goes on with them.
+
+    Raises:
+        NotFound: It does not exist or ``user`` may not see it.
+        Forbidden: ``user`` is not one of its owners.
+    """
+    collection = collection_get(user=user, collection_id=collection_id)
+    manage_require(user=user, collection=collection)
+    receipts: list[ErasureReceipt] = []
+    while True:
+        with acting_as(user):
+            inside = list(Document.objects.filter(collection=collection).values_list("pk", flat=True))
+        receipts += [document_erase(user=user, document_id=one) for one in inside]
+        with acting_as_system():
+            # Locked, so that no document comes in between the last look and the end.
+            locked = Collection.objects.select_for_update().filter(pk=collection_id).first()
+            if locked is None:
+                raise NotFound(f"there is no collection {collection_id}")
+            if locked.documents.exists():
+                continue
+            _total, rows = locked.delete()
+            audit(
+                user=user,
+                action="collection_erase",
+                subject=str(collection_id),
+                detail={"name": collection.name, "documents": len(receipts)},
+            )
+        tables = {apps.get_model(label)._meta.db_table: count for label, count in rows.items() if count}
+        return CollectionReceipt(collection=collection_id, name=collection.name, documents=tuple(receipts), rows=tables)
+
+
 def document_erase(*, user: User, document_id: UUID) -> ErasureReceipt:
     """Erase a document: its rows in one transaction, then the files that nothing else refers to.
 
@@ -75,7 +136,7 @@ def document_erase(*, user: User, document_id: UUID) -> ErasureReceipt:
             user=user,
             action="document_erase",
             subject=str(document_id),
-            detail={"sha256": document.sha256, "rows": rows},
+            detail={"sha256": document.sha256, "rows": rows, "collection": str(document.collection_id)},
         )
     return ErasureReceipt(
         document=document_id,

@@ -95,6 +95,7 @@ SPECTACULAR_SETTINGS = {
     "TITLE": "Cloister",
     "DESCRIPTION": "A self-hosted, offline, multi-modal document stack.",
     "VERSION": "1",
+    "OAS_VERSION": "3.1.1",
     "SERVE_INCLUDE_SCHEMA": False,
     "SWAGGER_UI_DIST": "SIDECAR",
     "SWAGGER_UI_FAVICON_HREF": "SIDECAR",

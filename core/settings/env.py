@@ -37,6 +37,15 @@ class Env(BaseSettings):
     log_level: str = Field(default="INFO", description="Level of all logs.")
     answer_grace_s: float = Field(default=15.0, gt=0, description="How long a dropped answer stream may resume.")
     upload_max_mib: int = Field(default=4096, gt=0, description="Largest accepted upload.")
+    upload_expiry_s: float = Field(
+        default=24 * 3600.0, gt=0, description="How long an unfinished resumable upload is kept after its last byte."
+    )
+    searches_per_minute: int = Field(default=30_000, gt=0, description="Searches of one user; beyond it 429.")
+    questions_per_minute: int = Field(default=600, gt=0, description="Questions of one user; beyond it 429.")
+    uploads_per_minute: int = Field(default=6_000, gt=0, description="New documents of one user; beyond it 429.")
+    failed_logins_per_minute: int = Field(
+        default=10, gt=0, description="Wrong passwords for one name from one address; beyond it 429."
+    )
     slot: str = Field(default="", description="Name of this worker slot; set by the supervisor.")
     egress_exempt: str = Field(
         default="", description="Set by set-up commands alone: the reason why this process may use the network."
