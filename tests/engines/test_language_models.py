@@ -8,6 +8,14 @@ from concurrent.futures import ThreadPoolExecutor
 import psutil
 import pytest
 
+from benchmarks.perplexity import (
+    TEXT_TOKENS,
+    fixed_text,
+    logprobs_of_llama_cpp,
+    logprobs_of_llama_server,
+    perplexity,
+    windows,
+)
 from inference.engines.fakes import FakeLanguageModel
 from inference.errors import EngineUnavailable, InputRejected
 from inference.registry import engine_load
@@ -195,3 +203,14 @@ class TestBothLlamaEngines:
         texts = [*QUESTIONS, "naïve café 日本", "<|im_end|>"]
 
         assert list(llama_server.count_tokens(texts)) == list(llama_cpp.count_tokens(texts))
+
+    def test_give_a_fixed_text_the_same_perplexity(self, llama_server, model_folder):
+        """Texts may differ, since the engines round differently; how well each predicts a text may not."""
+        pieces = windows(llama_server._tokens(fixed_text(), special=False))
+        assert sum(map(len, pieces)) == TEXT_TOKENS
+        model = model_folder("smollm2-135m-instruct") / "model.gguf"
+
+        alone = perplexity(logprobs_of_llama_cpp(model, pieces, threads=2))
+        served = perplexity(logprobs_of_llama_server(llama_server._server, pieces, slots=3))
+
+        assert served == pytest.approx(alone, rel=0.02)
