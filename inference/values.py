@@ -212,6 +212,9 @@ class SpeechRequest:
         task: ``transcribe`` writes what was said in its own language, ``translate`` in English.
         prompt: Text as it might have stood before, which sets spelling and style; at most 200 tokens of its end count.
         hot_words: Names and terms that are likely to be said.
+        shared_start_s: So much of the beginning the window before holds as well. Both windows of one recording are cut
+            at the same pause in what they share, so that each word is heard whole and once.
+        shared_end_s: So much of the end the window after holds as well.
     """
 
     waveform: Waveform
@@ -219,6 +222,8 @@ class SpeechRequest:
     task: Literal["transcribe", "translate"] = "transcribe"
     prompt: str = ""
     hot_words: tuple[str, ...] = ()
+    shared_start_s: float = 0.0
+    shared_end_s: float = 0.0
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)

@@ -21,6 +21,7 @@ import numpy as np
 import numpy.typing as npt
 
 from inference.errors import ContextOverflow, DamagedFile, EmptyInput, InputRejected
+from inference.preprocessing.speech_window import pause_cut
 from inference.preprocessing.utterance import utterances_split
 from inference.values import (
     SAMPLE_RATE_HZ,
@@ -158,7 +159,7 @@ class FakeSpeechRecognizer(_Fake):
         return [self._transcript(request) for request in requests]
 
     def _transcript(self, request: SpeechRequest) -> Transcript:
-        words = list(_heard_words(request.waveform))
+        words = [word for word in _heard_words(request.waveform) if _is_own(word, request)]
         if request.task == "translate":
             words = [dataclasses.replace(word, text=word.text.upper()) for word in words]
         language = request.language or FAKE_LANGUAGES[0]
@@ -445,6 +446,18 @@ def _heard_words(waveform: Waveform) -> Iterator[Word]:
             end_s=round((run[-1][0] + 1) * TONE_S, 3),
             probability=1.0,
         )
+
+
+def _is_own(word: Word, request: SpeechRequest) -> bool:
+    start, end = (round(shared_s * SAMPLE_RATE_HZ) for shared_s in (request.shared_start_s, request.shared_end_s))
+    sound = request.waveform
+    first = pause_cut(sound[:start], _sounding(sound[:start])) if start else 0
+    last = len(sound) - end + pause_cut(sound[-end:], _sounding(sound[-end:])) if end else len(sound)
+    return first <= (word.start_s + word.end_s) / 2 * SAMPLE_RATE_HZ < last
+
+
+def _sounding(sound: Waveform) -> list[tuple[int, int]]:
+    return [(round(word.start_s * SAMPLE_RATE_HZ), round(word.end_s * SAMPLE_RATE_HZ)) for word in _heard_words(sound)]
 
 
 def _heard_letter(frame: Waveform) -> str | None:

@@ -13,7 +13,7 @@ from faster_whisper.vad import VadOptions, get_speech_timestamps
 
 from inference.errors import DamagedFile, EmptyInput, InputRejected, LimitExceeded
 from inference.preprocessing.library_errors import library_errors
-from inference.preprocessing.speech_window import SpeechWindow, speech_windows
+from inference.preprocessing.speech_window import SpeechWindow, clipped, pause_cut, speech_windows
 from inference.preprocessing.utterance import utterances_split, words_whole
 from inference.preprocessing.whisper_decoding import DecodedWindow, Manner, WhisperDecoder
 from inference.values import SAMPLE_RATE_HZ, SpeechRequest, Transcript, Waveform, Word
@@ -24,6 +24,7 @@ LANGUAGE_WINDOWS = 4
 LANGUAGE_SURE = 0.5
 UNKNOWN_LANGUAGE = "und"
 ENGLISH = "en"
+UNPADDED = VadOptions(min_silence_duration_ms=100, speech_pad_ms=0)
 
 
 @dataclasses.dataclass(slots=True)
@@ -116,6 +117,8 @@ class FasterWhisperRecognizer:
     def _request(self, index: int, item: Waveform | SpeechRequest) -> SpeechRequest:
         request = item if isinstance(item, SpeechRequest) else SpeechRequest(waveform=item)
         _check(index, request.waveform)
+        if max(request.shared_start_s, request.shared_end_s) > request.waveform.size / SAMPLE_RATE_HZ:
+            raise InputRejected(f"request {index} shares more with its neighbours than it has")
         language = request.language or self._language
         if language is not None and language not in self._decoder.languages:
             raise InputRejected(
@@ -130,7 +133,7 @@ class FasterWhisperRecognizer:
         return dataclasses.replace(request, language=language)
 
     def _hear(self, index: int, request: SpeechRequest) -> _Heard:
-        stretches = [(entry["start"], entry["end"]) for entry in get_speech_timestamps(request.waveform, self._vad)]
+        stretches = clipped(_voiced(request.waveform, self._vad), *_own_samples(request))
         windows = speech_windows(request.waveform, stretches)
         if not windows:
             return _Heard(index, request, [], "", 0.0)
@@ -170,6 +173,20 @@ def _check(index: int, waveform: Waveform) -> None:
         )
     if not np.isfinite(waveform).all():
         raise DamagedFile(f"waveform {index} has samples that are not numbers")
+
+
+def _voiced(sound: Waveform, options: VadOptions) -> list[tuple[int, int]]:
+    return [(entry["start"], entry["end"]) for entry in get_speech_timestamps(sound, options)]
+
+
+def _own_samples(request: SpeechRequest) -> tuple[int, int]:
+    """Return the samples that this window, and not its neighbours, has to transcribe."""
+    sound = request.waveform
+    start, end = (round(shared_s * SAMPLE_RATE_HZ) for shared_s in (request.shared_start_s, request.shared_end_s))
+    # Only what both windows have is looked at, so that both find the same pause.
+    first = pause_cut(sound[:start], _voiced(sound[:start], UNPADDED)) if start else 0
+    last = len(sound) - end + pause_cut(sound[-end:], _voiced(sound[-end:], UNPADDED)) if end else len(sound)
+    return first, last
 
 
 def _elected(votes: Sequence[tuple[str, float]]) -> tuple[str, float]:

@@ -1,4 +1,4 @@
-"""Packs the voiced stretches of a waveform into windows of at most 30 s and maps times back."""
+"""Packs the voiced stretches of a waveform into windows of at most 30 s, maps times back, finds pauses to cut at."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ import numpy as np
 from inference.values import SAMPLE_RATE_HZ, Waveform
 
 WINDOW_SAMPLES = 30 * SAMPLE_RATE_HZ
+SHORTEST_PAUSE_SAMPLES = SAMPLE_RATE_HZ // 10
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -35,6 +36,32 @@ class SpeechWindow:
         shift = first - (ends[index] - lengths[index])
         inside = [min(max(time_s * SAMPLE_RATE_HZ + shift, first), end) / SAMPLE_RATE_HZ for time_s in (start_s, end_s)]
         return inside[0], inside[1]
+
+
+def pause_cut(sound: Waveform, stretches: Iterable[tuple[int, int]]) -> int:
+    """Return the sample at which to cut a recording: the middle of the longest pause, else the quietest place.
+
+    Args:
+        sound: What two windows of the recording share.
+        stretches: (first, end) samples of its voiced stretches, in order.
+    """
+    voiced = list(stretches)
+    edges = [0, *(edge for stretch in voiced for edge in stretch), len(sound)]
+    pauses = list(zip(edges[::2], edges[1::2], strict=True))
+    first, end = max(pauses, key=lambda pause: pause[1] - pause[0])
+    if end - first >= SHORTEST_PAUSE_SAMPLES:
+        return (first + end) // 2
+    frames = len(sound) // SHORTEST_PAUSE_SAMPLES
+    if not frames:
+        return len(sound) // 2
+    loudness = np.square(sound[: frames * SHORTEST_PAUSE_SAMPLES].reshape(frames, -1)).mean(axis=1)
+    return int(loudness.argmin()) * SHORTEST_PAUSE_SAMPLES + SHORTEST_PAUSE_SAMPLES // 2
+
+
+def clipped(stretches: Iterable[tuple[int, int]], first: int, end: int) -> list[tuple[int, int]]:
+    """Return what of the stretches lies from ``first`` to ``end``."""
+    inside = ((max(begin, first), min(stop, end)) for begin, stop in stretches)
+    return [(begin, stop) for begin, stop in inside if begin < stop]
 
 
 def speech_windows(waveform: Waveform, stretches: Iterable[tuple[int, int]]) -> list[SpeechWindow]:

@@ -14,6 +14,10 @@ def words_of(transcript):
     return [word for utterance in transcript.utterances for word in utterance.words]
 
 
+def letters(word):
+    return "".join(letter for letter in word.text.lower() if letter.isalnum())
+
+
 class SpeechConformance:
     """A subclass has fixtures ``engine`` and ``sounds``: two recordings of different speech."""
 
@@ -94,6 +98,23 @@ class SpeechConformance:
     def test_refuses_a_language_that_it_does_not_know(self, engine, sounds):
         with pytest.raises(InputRejected, match="'tlh'"):
             engine.transcribe([SpeechRequest(waveform=sounds[0], language="tlh")])
+
+    @pytest.mark.parametrize("border_s", [1.5, 2.35, 3.1])
+    def test_hears_every_word_once_in_windows_that_share_their_border(self, engine, sounds, border_s):
+        pause = np.zeros(SAMPLE_RATE_HZ, np.float32)
+        sound = np.concatenate([sounds[0], pause, sounds[0], pause])
+        (whole,) = engine.transcribe([SpeechRequest(waveform=sound, language="en")])
+        border, shared = round((len(sounds[0]) / SAMPLE_RATE_HZ + border_s) * SAMPLE_RATE_HZ), 2 * SAMPLE_RATE_HZ
+
+        first, second = engine.transcribe(
+            [
+                SpeechRequest(waveform=sound[: border + shared], language="en", shared_end_s=2.0),
+                SpeechRequest(waveform=sound[border:], language="en", shared_start_s=2.0),
+            ]
+        )
+
+        heard = [*words_of(first), *words_of(second)]
+        assert [letters(word) for word in heard] == [letters(word) for word in words_of(whole)]
 
     def test_refuses_an_empty_waveform(self, engine, sounds):
         with pytest.raises(EmptyInput, match="waveform 1"):
