@@ -10,7 +10,7 @@ from core.segments.models import Segment
 
 PICTURE_KINDS = ("image", "frame")
 
-SAME_SHARE = 0.9
+SAME_SHARE = 0.85
 """Shared word pairs over all word pairs of two texts from which on they say the same."""
 
 SHORT_WORDS = 12

@@ -22,6 +22,8 @@ from core.segments.service import space_activate, space_create
 TEXT_DIMENSIONS = 64
 PICTURE_DIMENSIONS = 16
 
+DOCUMENT_FIELDS = ("title", "media_type", "tags", "metadata", "date")
+
 
 def fake_vector(text: str, dimensions: int) -> list[float]:
     """A fake embedding that tells texts apart: a unit vector over hashed words."""
@@ -54,25 +56,40 @@ class Library:
         self, text: str, *, collection: Collection | None = None, kind: str = "text", label: str = "", **fields: Any
     ) -> Segment:
         """Add a document of one segment; ``label`` is what its picture shows."""
+        document = self.document(
+            collection=collection, **{name: fields.pop(name) for name in DOCUMENT_FIELDS if name in fields}
+        )
+        return self.put(document, text, kind=kind, label=label, **fields)
+
+    def document(self, *, collection: Collection | None = None, media_type: str = "", **fields: Any) -> Document:
+        """Add a document of one part without segments."""
         collection = collection or self.mine
         with acting_as_system():
-            owner = collection.created_by
             digest = uuid.uuid4().hex * 2
-            blob = Blob.objects.create(sha256=digest, size_bytes=len(text))
+            blob = Blob.objects.create(sha256=digest, size_bytes=1)
             document = Document.objects.create(
                 collection=collection,
-                title=fields.pop("title", text[:30]),
+                title=fields.pop("title", "a document"),
                 sha256=digest,
-                size_bytes=len(text),
-                created_by=owner,
+                size_bytes=1,
+                media_type=media_type,
+                created_by=collection.created_by,
+                **fields,
             )
-            part = Part.objects.create(document=document, collection=collection, ordinal=0, name="file", blob=blob)
+            Part.objects.create(
+                document=document, collection=collection, ordinal=0, name="file", blob=blob, media_type=media_type
+            )
+        return document
+
+    def put(self, document: Document, text: str, *, kind: str = "text", label: str = "", **fields: Any) -> Segment:
+        """Add the next segment to a document."""
+        with acting_as_system():
             segment = Segment.objects.create(
                 id=uuid.uuid4(),
                 document=document,
-                collection=collection,
-                part=part,
-                ordinal=0,
+                collection_id=document.collection_id,
+                part=document.parts.get(ordinal=0),
+                ordinal=document.segments.count(),
                 kind=kind,
                 text=text,
                 anchor=fields.pop("anchor", {"start_char": 0, "end_char": len(text)}),
