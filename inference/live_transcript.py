@@ -22,6 +22,9 @@ SILENCE_S = 2.0
 ONSET_S = 1.0
 """After so much silence everything is let go but the last second, in which a word may be beginning."""
 
+UNHEARD_S = 1.0
+"""A voice that goes on so long after the last final word has said something that is not known yet."""
+
 EDGE_S = 0.5
 CONTEXT_WORDS = 3
 _SENTENCE_ENDS = (".", "?", "!", "。", "？", "！", "…")
@@ -90,7 +93,8 @@ def live_pass(state: LiveState, transcript: Transcript, *, heard_until_s: float,
             agreed = min(agreed, sum(word.end_s < heard_until_s - EDGE_S for word in fresh))
     confirmed, partial = tuple(_in_order(state.confirmed, fresh[:agreed])), tuple(fresh[agreed:])
     known = (*state.confirmed, *confirmed)
-    keep_s = _keep_from_s(known, partial, state, heard_until_s)
+    voiced_until_s = state.keep_from_s + transcript.voiced_until_s
+    keep_s = _keep_from_s(known, partial, state, heard_until_s, voiced_until_s)
     following = LiveState(
         keep_from_s=keep_s,
         heard_until_s=heard_until_s,
@@ -142,12 +146,18 @@ def _in_order(confirmed: Sequence[Word], words: Sequence[Word]) -> list[Word]:
     return placed
 
 
-def _keep_from_s(confirmed: Sequence[Word], partial: Sequence[Word], state: LiveState, heard_until_s: float) -> float:
+def _keep_from_s(
+    confirmed: Sequence[Word],
+    partial: Sequence[Word],
+    state: LiveState,
+    heard_until_s: float,
+    voiced_until_s: float,
+) -> float:
     keep_s, length_s = state.keep_from_s, heard_until_s - state.keep_from_s
-    if not partial:
-        silent_from_s = max([keep_s, *(word.end_s for word in confirmed[-1:])])
-        if heard_until_s - silent_from_s > SILENCE_S:
-            return max(keep_s, heard_until_s - ONSET_S)
+    known_until_s = confirmed[-1].end_s if confirmed else keep_s
+    is_silent = heard_until_s - max(known_until_s, voiced_until_s) > SILENCE_S
+    if is_silent and not partial and voiced_until_s - known_until_s < UNHEARD_S:
+        return max(keep_s, heard_until_s - ONSET_S)
     if length_s > TRIM_S:
         ends = [index for index, word in enumerate(confirmed) if word.text.rstrip("\"'”’)").endswith(_SENTENCE_ENDS)]
         if ends:

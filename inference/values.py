@@ -261,11 +261,13 @@ class Transcript:
         utterances: In order of time; none where nobody speaks.
         language: Spoken language, ISO 639-1; ``und`` where nobody speaks. A translation is in English all the same.
         language_probability: 1 where the language was given.
+        voiced_until_s: Where the last voice ends, whether words were made out in it or not; 0 where there is none.
     """
 
     utterances: tuple[Utterance, ...]
     language: str
     language_probability: float
+    voiced_until_s: float = 0.0
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)

@@ -36,11 +36,11 @@ def segment(context: StepContext) -> StepOutcome:
     """Segment the document.
 
     Raises:
-        EmptyInput: Nothing was found in any of its parts.
+        EmptyInput: Nothing was found in any of its parts, and none of them is a recording, in which nobody need speak.
     """
     parts = context.parts()
     pieces = list(Segmenter(parts, context.material, token_budget()).pieces())
-    if not pieces:
+    if not pieces and not context.material.sounds():
         raise EmptyInput(f"'{context.document.title}' holds no text, no speech and no picture that could be read")
     return StepOutcome(result={"drafts": drafts_store(context.step, _in_languages(pieces)), "segments": len(pieces)})
 

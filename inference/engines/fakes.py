@@ -167,6 +167,7 @@ class FakeSpeechRecognizer(_Fake):
             utterances=utterances_split(words, language),
             language=language if words else "und",
             language_probability=1.0 if words else 0.0,
+            voiced_until_s=words[-1].end_s if words else 0.0,
         )
 
 

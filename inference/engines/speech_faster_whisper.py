@@ -40,6 +40,10 @@ class _Heard:
         return Manner(self.language, self.request.task, self.request.prompt, ", ".join(self.request.hot_words))
 
     @property
+    def voiced_until_s(self) -> float:
+        return self.windows[-1].stretches[-1][1] / SAMPLE_RATE_HZ if self.windows else 0.0
+
+    @property
     def written_language(self) -> str:
         return ENGLISH if self.request.task == "translate" else self.language
 
@@ -110,6 +114,7 @@ class FasterWhisperRecognizer:
                 utterances=utterances_split(words[entry.index], entry.written_language),
                 language=entry.language or UNKNOWN_LANGUAGE,
                 language_probability=entry.probability,
+                voiced_until_s=entry.voiced_until_s,
             )
             for entry in heard
         ]

@@ -69,6 +69,13 @@ class SpeechConformance:
         assert len(starts[0]) == len(starts[1])
         assert np.median(np.subtract(starts[1], starts[0])) == pytest.approx(3.0, abs=0.15)
 
+    def test_says_where_the_last_voice_ends(self, engine, sounds):
+        silence = np.zeros(3 * SAMPLE_RATE_HZ, np.float32)
+
+        (transcript,) = engine.transcribe([np.concatenate([sounds[0], silence])])
+
+        assert transcript.voiced_until_s == pytest.approx(transcript.utterances[-1].end_s, abs=1.0)
+
     def test_splits_utterances_at_a_pause(self, engine, sounds):
         pause = np.zeros(2 * SAMPLE_RATE_HZ, np.float32)
 
@@ -83,6 +90,7 @@ class SpeechConformance:
 
         assert transcript.utterances == ()
         assert transcript.language_probability == 0
+        assert transcript.voiced_until_s == 0
 
     def test_invents_nothing_from_noise(self, engine):
         noise = np.random.default_rng(1).normal(0, 0.05, 4 * SAMPLE_RATE_HZ).astype(np.float32)

@@ -89,6 +89,13 @@ class TestWindow:
 
         assert state.keep_from_s == 29.0
 
+    def test_keeps_a_voice_whose_words_are_not_known_yet(self) -> None:
+        unclear = Transcript(utterances=(), language="en", language_probability=1.0, voiced_until_s=20.0)
+
+        state = live_pass(LiveState(), unclear, heard_until_s=23.0).state
+
+        assert state.keep_from_s == 0.0
+
     def test_reads_its_state_back_from_plain_values(self) -> None:
         state = passes("the gate", "the gate opens")[-1].state
 
