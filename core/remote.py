@@ -34,6 +34,10 @@ CALL_FILES_LIFE_S = 3600.0
 SOCKET_TIMEOUT_S = 120.0
 """Longer than any wait for a reply: the library's default of a few seconds would end the wait for a loading engine."""
 
+HEARTBEAT_LIFE_S = 20
+"""A worker that was silent for so long is gone."""
+_HEARTBEATS = "cloister:worker:"
+
 LAST_STAGE = 9
 HIGHEST_PRIORITY = 0
 """Of the Redis transport, whose numbers run the other way round than AMQP's."""
@@ -163,6 +167,23 @@ def worker_status(*, timeout_s: float = 2.0) -> dict[str, Any] | None:
         return _reply(reply_key, timeout_s)
     except WorkerUnavailable:
         return None
+
+
+def worker_heartbeat_write(record: dict[str, Any]) -> None:
+    """Keep what a worker says of itself until it should have said it again; ``slot`` names it."""
+    broker().set(f"{_HEARTBEATS}{record['slot']}", json.dumps(record), ex=HEARTBEAT_LIFE_S)
+
+
+def worker_heartbeat_forget(slot: str) -> None:
+    """Forget a worker that ends by itself."""
+    broker().delete(f"{_HEARTBEATS}{slot}")
+
+
+def worker_heartbeats() -> list[dict[str, Any]]:
+    """Return what every living worker of every host last said of itself, by the name of its slot."""
+    keys = sorted(broker().scan_iter(match=f"{_HEARTBEATS}*", count=1000))
+    found = broker().mget(keys) if keys else []
+    return [json.loads(record) for record in found if record is not None]
 
 
 def request_reply(task_name: str, arguments: Sequence[Any], *, timeout_s: float) -> dict[str, Any]:

@@ -62,7 +62,9 @@ class EngineHost:
         self._room = Room(self._ledger, Rules(residency_s=profile.residency_s, starving_s=STARVING_S))
         self._queues = {role: RoleQueue(config) for role, config in profile.roles.items()}
         self._slots = tuple(
-            EngineSlot(place, self._queues[place.role], self._child_start) for place in profile.places()
+            EngineSlot(place, self._queues[config.role], self._child_start, copy=copy)
+            for config in profile.roles.values()
+            for copy, place in enumerate(config.places())
         )
         for slot in self._slots:
             slot.siblings = tuple(one for one in self._slots if one.queue is slot.queue and one is not slot)
@@ -115,6 +117,14 @@ class EngineHost:
             "pss_mib": round(sum(engine["pss_mib"] for engine in engines), 1),
             "devices": self._devices(await asyncio.to_thread(devices_find)),
             "engines": engines,
+        }
+
+    def brief(self) -> dict[str, Any]:
+        """Return the part of ``status`` that costs nothing: what is loaded, and whether all preloaded engines are."""
+        fields = ("role", "device", "engine", "models", "state", "error")
+        return {
+            "ready": not self._preloading,
+            "engines": [{name: slot.status()[name] for name in fields} for slot in self._slots],
         }
 
     def _devices(self, found: Devices) -> list[dict[str, Any]]:

@@ -133,6 +133,11 @@ class EnginePool:
         with self._connection(timeout_s) as connection:
             return self._exchange(connection, Message(id=self._id(), method="status")).parameters
 
+    def brief(self, *, timeout_s: float = 5.0) -> dict[str, Any]:
+        """Return which engines are loaded and whether the host is ready, without measuring anything."""
+        with self._connection(timeout_s) as connection:
+            return self._exchange(connection, Message(id=self._id(), method="brief")).parameters
+
     def call(self, *, role: str, priority: Priority, deadline_s: float, method: str, items: Sequence[Any]) -> list[Any]:
         """Run one batch and return one result per item.
 

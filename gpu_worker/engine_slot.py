@@ -37,9 +37,15 @@ class EngineSlot:
     """Runs batches of one role's queue, one after the other (or ``concurrency`` at the same time)."""
 
     def __init__(
-        self, config: RoleConfig, queue: RoleQueue, child_start: Callable[[EngineSlot], Awaitable[EngineChild]]
+        self,
+        config: RoleConfig,
+        queue: RoleQueue,
+        child_start: Callable[[EngineSlot], Awaitable[EngineChild]],
+        *,
+        copy: int = 0,
     ) -> None:
         self.config = config
+        self.name = f"{config.role}@{config.device}{f' copy {copy}' if copy else ''}"
         self.queue = queue
         self.siblings: tuple[EngineSlot, ...] = ()
         self.child: EngineChild | None = None
@@ -60,14 +66,14 @@ class EngineSlot:
         queue.listen(self._work.set)
 
     @property
-    def name(self) -> str:
-        """Role and device: one slot of the host."""
-        return f"{self.config.role}@{self.config.device}"
-
-    @property
     def is_loaded(self) -> bool:
         """Whether a living process holds the engine."""
         return self.child is not None and not self.child.is_dead
+
+    @property
+    def has_room(self) -> bool:
+        """Whether it can take work now, or will as soon as it is loaded."""
+        return self._is_loading or (self.is_loaded and self.in_flight < self.config.concurrency)
 
     @property
     def is_idle(self) -> bool:
@@ -116,6 +122,7 @@ class EngineSlot:
                 self.load_error = ""
                 self.counters.loads += 1
                 self.last_used = self.loaded_s = time.monotonic()
+                self._siblings_look()
             return self.child
 
     async def unload(self) -> None:
@@ -180,9 +187,7 @@ class EngineSlot:
 
     def _sibling_takes(self) -> bool:
         # A copy of the engine is loaded only when those that are there have enough to do.
-        return not self.is_loaded and any(
-            sibling.is_loaded and sibling.in_flight < sibling.config.concurrency for sibling in self.siblings
-        )
+        return not self.is_loaded and any(sibling.has_room for sibling in self.siblings)
 
     async def _execute(self, child: EngineChild, batch: Batch) -> None:
         try:
@@ -194,9 +199,12 @@ class EngineSlot:
             self.in_flight -= 1
             self.last_used = time.monotonic()
             self._free.release()
-            # Copies that left work to this one look again.
-            for sibling in self.siblings:
-                sibling.look()
+            self._siblings_look()
+
+    def _siblings_look(self) -> None:
+        # Copies that left work to this one may have more of it now than this one can take.
+        for sibling in self.siblings:
+            sibling.look()
 
     def look(self) -> None:
         """Look into the queue again."""

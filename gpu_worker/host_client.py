@@ -24,6 +24,10 @@ class Host(Protocol):
         """Return the host's report."""
         ...
 
+    def brief(self) -> dict[str, Any]:
+        """Return the part of the report that costs nothing."""
+        ...
+
     async def attributes(self, role: str) -> dict[str, Any]:
         """Return the attributes of a role's engine."""
         ...
@@ -93,6 +97,8 @@ class HostClient:
     async def _reply(self, message: Message) -> Message:
         if message.method == "status":
             return Message(id=message.id, method=codec.RESULT, parameters=await self._host.status())
+        if message.method == "brief":
+            return Message(id=message.id, method=codec.RESULT, parameters=self._host.brief())
         role = message.parameters.get("role")
         if role not in self._host.roles():
             raise InputRejected(f"this host serves no role '{role}'; it serves {', '.join(self._host.roles())}")

@@ -68,8 +68,8 @@ def answer_generate_task(answer_id: str) -> None:
 
 @app.task(name=task_names.STATUS_REPORT)
 def status_report_task(reply_key: str) -> None:
-    """Reply with what the engine host reports."""
-    _reply(reply_key, services.engines().status)
+    """Reply with what the engine host reports, and with the heartbeats of all workers."""
+    _reply(reply_key, lambda: {**services.engines().status(), "workers": remote.worker_heartbeats()})
 
 
 @app.task(name=task_names.BATCH_EMBED)

@@ -19,6 +19,7 @@ from core.settings.env import env  # noqa: E402
 from core.settings.profile import profile  # noqa: E402
 from core.task_names import QUEUE_BULK, QUEUES  # noqa: E402
 from gpu_worker import services, tasks  # noqa: E402
+from gpu_worker.heartbeat import heartbeat_start  # noqa: E402
 
 logger = logging.getLogger(__name__)
 
@@ -36,6 +37,7 @@ def main() -> None:
         logger.info("slot %s gave back %d steps of its former life", services.slot(), released)
     concurrency = profile().bulk_concurrency if queue == QUEUE_BULK else profile().interactive_concurrency
     logger.info("slot %s serves %s with %d threads: %s", services.slot(), queue, concurrency, tasks.__name__)
+    heartbeat_start(queue=queue, threads=concurrency)
     app.worker_main(
         [
             "worker",

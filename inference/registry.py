@@ -106,6 +106,8 @@ ENGINES: Mapping[str, str] = {
     "fake_layout": "fakes:FakeLayoutDetector",
     "fake_text": "fakes:FakeTextEmbedder",
     "fake_trigrams": "fakes:FakeTrigramEmbedder",
+    "fake_hungry": "fakes_failing:FakeHungryEmbedder",
+    "fake_aborting": "fakes_failing:FakeAbortingEmbedder",
     "fake_image_text": "fakes:FakeImageTextEmbedder",
     "fake_vision": "fakes:FakeVisionDescriber",
     "fake_reranker": "fakes:FakeReranker",

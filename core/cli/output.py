@@ -84,8 +84,9 @@ def _refusal(error: Exception) -> Outcome:
 
 
 def is_ready(answer: Mapping[str, Any]) -> bool:
-    """Tell from an answer of /api/status whether the pages and the workers are there."""
-    return answer.get("web") == "ready" and bool(answer.get("workers"))
+    """Tell from an answer of /api/status whether the pages answer and the engines that come first can work."""
+    workers = answer.get("workers")
+    return answer.get("web") == "ready" and isinstance(workers, dict) and bool(workers.get("ready"))
 
 
 def models_missing() -> list[str]:

@@ -3,26 +3,24 @@
 from __future__ import annotations
 
 import ctypes
-import dataclasses
 import os
 import shutil
 import subprocess
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Final, Literal
+from typing import Final
 
 import psutil
 import psycopg
 
 from core.host.broker import broker_binary
+from core.host.finding import Finding
 from core.host.postgres import EmbeddedPostgres, binary
 from core.host.process import ServerFailed
 from core.settings.addresses import postgres_url
 from core.settings.env import env
 from core.settings.profile import Profile
-
-Verdict = Literal["ok", "note", "problem"]
 
 PYTHON_VERSIONS: Final = ((3, 11), (3, 12), (3, 13))
 LEAST_DISK_GIB: Final = 5.0
@@ -31,32 +29,15 @@ LANDLOCK_CREATE_RULESET: Final = 444
 LANDLOCK_VERSION_FLAG: Final = 1
 
 
-@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
-class Finding:
-    """One thing that was looked at.
-
-    Attributes:
-        verdict: ``note`` is a lack that something can do without.
-        advice: What to do; empty where all is well.
-    """
-
-    name: str
-    verdict: Verdict
-    found: str
-    advice: str = ""
-
-
 def examine(profile: Profile) -> list[Finding]:
-    """Look at everything but the models."""
+    """Look at everything but what the profile's engines need; that is ``fitness``."""
     return [
         python(),
         disk(),
         memory(profile),
-        processors(profile),
         embedded_servers(),
         user_namespaces(),
         landlock(),
-        gpu(profile),
         libreoffice(),
         chromium(),
         leakproof(),
@@ -93,17 +74,6 @@ def memory(profile: Profile) -> Finding:
     return Finding(name="memory", verdict="problem", found=found, advice=advice)
 
 
-def processors(profile: Profile) -> Finding:
-    """Compare the processors with the widest engine of the profile."""
-    cores = len(os.sched_getaffinity(0))
-    widest = max(profile.roles.values(), key=lambda role: role.threads)
-    found = f"{cores} cores; the widest engine ({widest.role}) uses {widest.threads} threads"
-    if widest.threads <= cores:
-        return Finding(name="processors", verdict="ok", found=found)
-    advice = f"lower threads in configs/profiles/{profile.name}.toml to {cores}"
-    return Finding(name="processors", verdict="note", found=found, advice=advice)
-
-
 def embedded_servers() -> Finding:
     """Look for the programs of PostgreSQL and the broker."""
     try:
@@ -134,18 +104,6 @@ def landlock() -> Finding:
         return Finding(name="landlock", verdict="ok", found=f"version {version}")
     advice = "boot a kernel with Landlock (lsm=landlock,...); without it parsers may read files that they need not"
     return Finding(name="landlock", verdict="note", found="not in this kernel", advice=advice)
-
-
-def gpu(profile: Profile) -> Finding:
-    """Look for an NVIDIA driver where the profile wants one."""
-    listed = _output(["nvidia-smi", "--query-gpu=name,memory.total", "--format=csv,noheader"])
-    if listed:
-        return Finding(name="gpu", verdict="ok", found="; ".join(listed.strip().splitlines()))
-    wanted = [role.role for role in profile.roles.values() if role.device != "cpu"]
-    if not wanted:
-        return Finding(name="gpu", verdict="ok", found=f"none; profile '{profile.name}' needs none")
-    advice = f"roles {', '.join(wanted)} need one: install NVIDIA's driver, or set CLOISTER_PROFILE=embedded"
-    return Finding(name="gpu", verdict="problem", found="none", advice=advice)
 
 
 def libreoffice() -> Finding:

@@ -21,7 +21,7 @@ from models_local.catalog import Catalog
 logger = logging.getLogger(__name__)
 
 SHIPPED = REPOSITORY / "configs" / "peaks.json"
-FILE_NAME = "engine-peaks.json"
+FILE_NAME = "engine-memory.json"
 RISE = 1.02
 """The file is written anew when a peak rose by more than this factor."""
 

@@ -32,7 +32,7 @@ class RoleConfig:
         models: Catalog names, the engine's main model first.
         threads: Threads that the engine process may use.
         device: ``cpu`` or ``cuda:N``.
-        devices: Several devices, each with a copy of the engine; the copies share one queue. Empty: ``device`` alone.
+        devices: One device for each copy of the engine; the copies share one queue. Empty: one on ``device``.
         max_batch_items: Most items merged into one call.
         batch_units: Most tokens, pixels or samples of sound (whatever the role works on) merged into one call; 0: no
             bound but the number of items.

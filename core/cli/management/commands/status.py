@@ -50,12 +50,34 @@ def _reachable(external: str | None, answers: Any) -> dict[str, Any]:
     return {"embedded": True, "answers": answers()}
 
 
+def _engines(workers: Any) -> list[str]:
+    if not isinstance(workers, dict):
+        return []
+    lines = [
+        f"{device['name']:<20} {device['expected_mib']:>8.0f} of {device['budget_mib']} MiB for engines; "
+        f"{device['free_mib']} of {device['total_mib']} MiB free"
+        for device in workers.get("devices", [])
+    ]
+    lines += [
+        f"{engine['role']:<20} {engine['state']:<9} {engine['pid'] or '-'!s:>8} {engine['pss_mib']:>8.0f} MiB  "
+        f"{engine['engine']} {'+'.join(engine['models'])} on {engine['device']}"
+        for engine in workers.get("engines", [])
+    ]
+    lines += [
+        f"{worker['slot']:<20} {worker['running']} of {worker['threads']} threads busy, {worker['done']} tasks done, "
+        f"heard of at {worker['at']}"
+        for worker in workers.get("workers", [])
+    ]
+    return lines
+
+
 def _text(data: dict[str, Any]) -> str:
     lines = [f"{data['home']}: {'running' if data['running'] else 'not running'}", f"pages     {data['url'] or '-'}"]
     lines += [
         f"{process['name']:<20} {process['state']:<9} {process['pid'] or '-'!s:>8} {process['uptime_s']:>8.0f} s"
         for process in data["processes"]
     ]
+    lines += _engines(data["server"].get("workers"))
     if "error" in data["server"]:
         lines.append(data["server"]["error"])
     return "\n".join(lines)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import json
 import socket
+import sys
 import time
 from typing import Any
 
@@ -133,6 +134,7 @@ def _web_wait(supervisor: Supervisor, token: str) -> str:
     wait_until(noted.is_file, timeout_s=READY_S, what="a port of the web server")
     url = f"http://{_reachable(env().host)}:{noted.read_text().strip()}"
     seen: dict[str, Any] = {}
+    progress = _Progress()
 
     # A proxy from the environment would be a way out.
     with httpx.Client(timeout=10, trust_env=False, headers={"Authorization": f"Bearer {token}"}) as http:
@@ -143,6 +145,7 @@ def _web_wait(supervisor: Supervisor, token: str) -> str:
                 seen.update(http.get(f"{url}/api/status").json())
             except (httpx.TransportError, json.JSONDecodeError) as error:
                 seen["error"] = str(error)
+            progress.show(seen.get("workers"))
             return is_ready(seen)
 
         try:
@@ -150,6 +153,34 @@ def _web_wait(supervisor: Supervisor, token: str) -> str:
         except ServerFailed as error:
             raise ServerFailed(f"{error}; {_why(supervisor, seen)}") from error
     return url
+
+
+class _Progress:
+    """Tells stderr of each preloaded engine when it begins to load, is ready or cannot be loaded."""
+
+    def __init__(self) -> None:
+        self._told: dict[str, str] = {}
+
+    def show(self, workers: Any) -> None:
+        """Tell what is new in a report of the engine host."""
+        for engine in workers.get("engines", []) if isinstance(workers, dict) else []:
+            name = f"{engine['role']} on {engine['device']}"
+            line = _engine_line(engine)
+            if engine["preload"] and line and self._told.get(name) != line:
+                self._told[name] = line
+                sys.stderr.write(f"\n  {name}: {line} ")
+                sys.stderr.flush()
+
+
+def _engine_line(engine: dict[str, Any]) -> str:
+    match engine["state"]:
+        case "ready":
+            return f"ready, {engine['load_s']:.1f} s, {engine['pss_mib']:.0f} MiB"
+        case "failed":
+            return f"cannot be loaded: {engine['error']}"
+        case "loading":
+            return "loading"
+    return ""
 
 
 def _reachable(host: str) -> str:
