@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
-import uuid
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 from typing import Any, Literal, TypeAlias, cast
 
 import redis.asyncio
@@ -20,7 +19,7 @@ READER_TTL_MS = 3000
 """A web process that dies takes its caller with it; the reader's mark is set anew every ``READ_BLOCK_MS``."""
 
 READ_BLOCK_MS = 500
-FINAL_EVENTS = frozenset({"done", "error"})
+FINAL_EVENTS = frozenset({"done", "error", "cancelled"})
 
 _Entry: TypeAlias = tuple[bytes, dict[bytes, bytes]]
 
@@ -61,9 +60,8 @@ class ChatCall:
         return cls(**{**fields, **changed})
 
 
-def chat_start(call: ChatCall, *, deadline_s: float) -> str:
-    """Ask a worker to answer a chat; returns the id of its stream."""
-    chat_id = uuid.uuid4().hex
+def chat_start(chat_id: str, call: ChatCall, *, deadline_s: float) -> None:
+    """Ask a worker to answer a chat into the stream of that id."""
     broker().set(_key(chat_id, "reader"), b"1", px=READER_TTL_MS)
     app.send_task(
         task_names.CHAT_GENERATE,
@@ -71,7 +69,6 @@ def chat_start(call: ChatCall, *, deadline_s: float) -> str:
         queue=task_names.QUEUE_INTERACTIVE,
         expires=deadline_s,
     )
-    return chat_id
 
 
 def chat_cancel(chat_id: str) -> None:
@@ -84,7 +81,7 @@ def chat_is_wanted(chat_id: str) -> bool:
     return broker().get(_key(chat_id, "reader")) is not None
 
 
-def chat_event(chat_id: str, event: Literal["token", "done", "error"], data: dict[str, Any]) -> None:
+def chat_event(chat_id: str, event: Literal["token", "done", "error", "cancelled"], data: dict[str, Any]) -> None:
     """Append one event to the stream of a chat."""
     pipe = broker().pipeline()
     pipe.xadd(_key(chat_id, "events"), {"event": event, "data": json.dumps(data)})
@@ -92,7 +89,7 @@ def chat_event(chat_id: str, event: Literal["token", "done", "error"], data: dic
     pipe.execute()
 
 
-async def chat_events(chat_id: str) -> AsyncIterator[tuple[str, dict[str, Any]] | None]:
+async def chat_events(chat_id: str) -> AsyncGenerator[tuple[str, dict[str, Any]] | None, None]:
     """Yield (event, data) up to the final one; None while nothing comes. Closing it ends the generation."""
     client = redis.asyncio.Redis.from_url(settings.BROKER_URL, protocol=2)
     last = "0"

@@ -30,6 +30,8 @@ def chat_run(*, chat_id: str, call: ChatCall) -> None:
     else:
         if usage is not None:
             chat_event(chat_id, "done", usage)
+        else:
+            chat_event(chat_id, "cancelled", {})
 
 
 def _text_answer(chat_id: str, call: ChatCall) -> dict[str, Any] | None:

@@ -17,7 +17,7 @@ from gpu_worker.calls.embedding import role_require
 from gpu_worker.material import wave_decode
 from gpu_worker.speech_turns import Run, runs_of, spoken_sentences
 from inference.errors import EmptyInput, UnsupportedFormat
-from inference.values import SourceInfo, Utterance, VoiceRequest, VoiceVectors, Waveform
+from inference.values import SourceInfo, SpeechRequest, Utterance, VoiceRequest, VoiceVectors, Waveform
 
 WINDOW_S = 600.0
 SPEECH_DEADLINE_S = 900.0
@@ -43,7 +43,7 @@ def recording_transcribe(recording: Recording) -> dict[str, Any]:
     path = remote.call_file(recording.file)
     info = _probe(path, recording)
     for window in _sounds(path, info, recording):
-        runs, language = _heard(window.waveform)
+        runs, language = _heard(window.waveform, recording)
         languages.extend([language] * len(runs))
         windows.append((window.start_s, runs, []))
         if recording.speakers and runs:
@@ -87,11 +87,18 @@ def _sounds(path: Path, info: SourceInfo, recording: Recording) -> Iterator[_Win
         raise EmptyInput(f"'{recording.name}' has no sound track")
 
 
-def _heard(waveform: Waveform) -> tuple[list[Run], str]:
+def _heard(waveform: Waveform, recording: Recording) -> tuple[list[Run], str]:
     if not len(waveform):
         return [], ""
+    request = SpeechRequest(
+        waveform=waveform,
+        language=recording.language,
+        task=recording.task,
+        prompt=recording.prompt,
+        hot_words=tuple(recording.hot_words),
+    )
     with services.engines().lease(role="speech", priority="interactive", deadline_s=SPEECH_DEADLINE_S) as engine:
-        (transcript,) = engine.transcribe([waveform])
+        (transcript,) = engine.transcribe([request])
     return runs_of(transcript), transcript.language
 
 
