@@ -15,8 +15,8 @@ from typing import Any
 
 from inference.values import LIVE_WINDOW_MAX_S, Transcript, Word
 
-TRIM_S = 10.0
-"""A window longer than this ends with the next confirmed sentence."""
+TRIM_S = 4.0
+"""A window longer than this is let go up to the last confirmed end of a sentence: after one, the model often stops."""
 
 SILENCE_S = 2.0
 ONSET_S = 1.0

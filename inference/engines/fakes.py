@@ -192,15 +192,17 @@ class FakeSpeakerEncoder(_Fake):
 
     def cluster_voices(self, batch: Sequence[VoiceVectors]) -> Sequence[tuple[int, ...]]:
         """Number the speakers by first appearance; a span without a vector joins the one before."""
-        return [self._speakers(item.vectors) for item in batch]
+        return [self._speakers(item) for item in batch]
 
-    def _speakers(self, vectors: Vectors) -> tuple[int, ...]:
+    def _speakers(self, item: VoiceVectors) -> tuple[int, ...]:
         seen: list[Vectors] = []
         labels: list[int] = []
-        for vector in vectors:
+        for vector in item.vectors:
             near = [number for number, other in enumerate(seen) if float(vector @ other) > 0.8]
             if not vector.any():
                 near = labels[-1:] or [0]
+            elif not near and len(seen) == item.speakers:
+                near = [int(np.argmax([float(vector @ other) for other in seen]))]
             elif not near:
                 seen.append(vector)
                 near = [len(seen) - 1]

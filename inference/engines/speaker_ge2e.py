@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
@@ -15,7 +15,7 @@ from sklearn.cluster import AgglomerativeClustering
 from inference.errors import DamagedFile, EmptyInput, InputRejected
 from inference.preprocessing import mel
 from inference.preprocessing.library_errors import library_errors
-from inference.values import SAMPLE_RATE_HZ, VoiceRequest, VoiceVectors
+from inference.values import SAMPLE_RATE_HZ, Vectors, VoiceRequest, VoiceVectors
 
 ENGINE = "ge2e"
 SHORTEST_S = 0.4
@@ -32,6 +32,12 @@ Fitted between the distances of equal and of different voices (five synthetic on
 medians were 0.29 and 0.55 for spans of 0.8 s, 0.24 and 0.52 for 1.2 s, 0.17 and 0.47 for 2 s, 0.11 and 0.42 for 3 s.
 """
 PARTIALS_AT_ONCE = 256
+BLOCK_SPANS = 1000
+"""Spans clustered at once: some 40 minutes of talk, and 8 MB of distances."""
+
+TELLING_S = 1.0
+
+Labels: TypeAlias = npt.NDArray[np.intp]
 
 
 class Ge2eEncoder(torch.nn.Module):
@@ -55,7 +61,7 @@ class Ge2eSpeakerEncoder:
         strictness: Below 1 more speakers are told apart, above 1 fewer; 1.
     """
 
-    recipe_version = "2"
+    recipe_version = "3"
 
     def __init__(
         self,
@@ -86,9 +92,10 @@ class Ge2eSpeakerEncoder:
             return [self._voices(request) for request in batch]
 
     def cluster_voices(self, batch: Sequence[VoiceVectors]) -> Sequence[tuple[int, ...]]:
-        """Number the speakers within each item by first appearance, from 0; the number of speakers is found.
+        """Number the speakers within each item by first appearance, from 0; their number is found or given.
 
-        A span without a vector joins the span nearest to it in order.
+        A span without a vector joins the span nearest to it in order. Long recordings are clustered in blocks, and then
+        the voices of the blocks, so that memory grows with the spans and not with their square.
         """
         with library_errors(ENGINE, f"clustering the voices of {len(batch)} recordings"):
             return [self._speakers(item) for item in batch]
@@ -118,28 +125,89 @@ class Ge2eSpeakerEncoder:
     def _encoded(self, pieces: torch.Tensor) -> torch.Tensor:
         return torch.cat([self._encoder(part) for part in torch.split(pieces, PARTIALS_AT_ONCE)]).cpu()
 
+    def _clustered(self, voices: VoiceVectors, speakers: int | None) -> Labels:
+        count = len(voices.vectors)
+        if count > BLOCK_SPANS:
+            blocks = [slice(start, start + BLOCK_SPANS) for start in range(0, count, BLOCK_SPANS)]
+            parts = [VoiceVectors(vectors=voices.vectors[one], lengths_s=_lengths_s(voices)[one]) for one in blocks]
+            # Within a block the number is found, with some to spare: not everybody speaks in every block.
+            inner = [self._clustered(part, None) for part in parts]
+            found = [_centroids(part, labels) for part, labels in zip(parts, inner, strict=True)]
+            joined = VoiceVectors(
+                vectors=np.concatenate([one.vectors for one in found]),
+                lengths_s=np.concatenate([_lengths_s(one) for one in found]),
+            )
+            outer = self._clustered(joined, speakers)
+            starts = np.cumsum([0, *(len(one.vectors) for one in found)])
+            return np.concatenate([outer[start + labels] for start, labels in zip(starts[:-1], inner, strict=True)])
+        if speakers is not None:
+            return _told_apart(voices, min(speakers, count))
+        if count < 2:
+            return np.zeros(count, dtype=np.intp)
+        found_labels: Labels = AgglomerativeClustering(
+            n_clusters=None, distance_threshold=self._strictness, metric="precomputed", linkage="average"
+        ).fit_predict(_relative_distances(voices))
+        return found_labels
+
     def _speakers(self, voices: VoiceVectors) -> tuple[int, ...]:
         vectors = voices.vectors
         told = np.flatnonzero(np.any(vectors != 0, axis=1))
         if len(told) == 0:
             return (0,) * len(vectors)
-        labels = np.zeros(len(told), dtype=int)
-        if len(told) > 1:
-            labels = AgglomerativeClustering(
-                n_clusters=None, distance_threshold=self._strictness, metric="precomputed", linkage="average"
-            ).fit_predict(_relative_distances(voices, told))
-        nearest = np.abs(np.arange(len(vectors))[:, None] - told[None, :]).argmin(axis=1)
+        told_voices = VoiceVectors(vectors=vectors[told], lengths_s=_lengths_s(voices)[told])
+        labels = self._clustered(told_voices, voices.speakers)
+        nearest = _nearest(len(vectors), told)
         return numbered(labels[nearest].tolist())
 
 
-def _relative_distances(voices: VoiceVectors, told: npt.NDArray[np.intp]) -> npt.NDArray[np.float64]:
+def _told_apart(voices: VoiceVectors, speakers: int) -> Labels:
+    """Cluster into a given number: short spans scatter too much to found a speaker, and join the nearest one."""
+    lengths_s = _lengths_s(voices)
+    longest = np.argsort(-lengths_s, kind="stable")
+    telling = longest[: max(speakers, int((lengths_s >= TELLING_S).sum()))]
+    labels = np.zeros(len(telling), dtype=np.intp)
+    if speakers > 1:
+        labels = AgglomerativeClustering(n_clusters=speakers, linkage="ward").fit_predict(voices.vectors[telling])
+    chosen = VoiceVectors(vectors=voices.vectors[telling], lengths_s=lengths_s[telling])
+    nearest: Labels = (voices.vectors @ _centroids(chosen, labels).vectors.T).argmax(axis=1)
+    nearest[telling] = labels
+    return nearest
+
+
+def _lengths_s(voices: VoiceVectors) -> Vectors:
+    if voices.lengths_s is not None:
+        return voices.lengths_s
+    return np.full(len(voices.vectors), USUAL_LENGTH_S, dtype=np.float32)
+
+
+def _relative_distances(voices: VoiceVectors) -> npt.NDArray[np.float64]:
     """Return cosine distances in units of the distance at which one voice and two are equally likely."""
-    vectors = voices.vectors[told].astype(np.float64)
-    lengths_s = np.full(len(told), USUAL_LENGTH_S) if voices.lengths_s is None else voices.lengths_s[told]
-    threshold = THRESHOLD_LONG + THRESHOLD_NOISE / np.sqrt(lengths_s)
+    vectors = voices.vectors.astype(np.float64)
+    threshold = THRESHOLD_LONG + THRESHOLD_NOISE / np.sqrt(_lengths_s(voices))
     distances = np.clip(1 - vectors @ vectors.T, 0, None) / ((threshold[:, None] + threshold[None, :]) / 2)
     np.fill_diagonal(distances, 0)
     return np.asarray(distances)
+
+
+def _centroids(voices: VoiceVectors, labels: Labels) -> VoiceVectors:
+    """Return one voice per label, 0 to the largest; what is said longer counts for more."""
+    lengths_s = _lengths_s(voices)
+    count = int(labels.max()) + 1
+    sums = np.zeros((count, voices.vectors.shape[1]), dtype=np.float64)
+    np.add.at(sums, labels, voices.vectors * lengths_s[:, None])
+    spoken_s = np.bincount(labels, weights=lengths_s, minlength=count)
+    norms = np.linalg.norm(sums, axis=1, keepdims=True)
+    return VoiceVectors(
+        vectors=np.asarray(sums / norms, dtype=np.float32), lengths_s=np.asarray(spoken_s, dtype=np.float32)
+    )
+
+
+def _nearest(count: int, told: Labels) -> Labels:
+    """Return for every row the position of the nearest row in ``told``, which is in order."""
+    after = np.searchsorted(told, np.arange(count)).clip(0, len(told) - 1)
+    before = (after - 1).clip(0)
+    rows = np.arange(count)
+    return np.where(np.abs(told[before] - rows) <= np.abs(told[after] - rows), before, after)
 
 
 def numbered(labels: Sequence[int]) -> tuple[int, ...]:

@@ -60,6 +60,18 @@ class SpeakerConformance:
 
         assert tuple(labels) == (0, 0)
 
+    @pytest.mark.parametrize(("speakers", "expected"), [(1, (0, 0, 0, 0)), (2, (0, 1, 0, 1)), (9, 4)])
+    def test_finds_as_many_speakers_as_it_is_told(self, engine, conversation, speakers, expected):
+        (voices,) = engine.embed_voices([conversation])
+        told = VoiceVectors(vectors=voices.vectors, lengths_s=voices.lengths_s, speakers=speakers)
+
+        (labels,) = engine.cluster_voices([told])
+
+        if isinstance(expected, tuple):
+            assert tuple(labels) == expected
+        else:
+            assert max(labels) < expected
+
     def test_lets_a_span_that_is_too_short_join_its_neighbour(self, engine, conversation):
         a, b = conversation.spans[:2]
         spans = (a, b, (b[1] - 0.2, b[1]))

@@ -1,12 +1,14 @@
 from __future__ import annotations
 
+import tracemalloc
+
 import numpy as np
 import pytest
 
 from inference.engines.fakes import FakeSpeakerEncoder, fake_sound
 from inference.errors import InputRejected
 from inference.registry import engine_load
-from inference.values import SAMPLE_RATE_HZ, VoiceRequest
+from inference.values import SAMPLE_RATE_HZ, VoiceRequest, VoiceVectors
 from tests.engines.conformance_speaker import SpeakerConformance
 
 
@@ -60,6 +62,24 @@ class TestGe2eSpeakerEncoder(SpeakerConformance):
         (voices,) = engine.embed_voices([VoiceRequest(waveform=conversation.waveform, spans=tuple(spans))])
 
         assert tuple(engine.cluster_voices([voices])[0]) == (0, 0, 1, 1, 0, 0, 1, 1)
+
+    def test_tells_a_long_recording_apart_in_little_memory(self, engine, conversation):
+        (voices,) = engine.embed_voices([conversation])
+        random = np.random.default_rng(0)
+        who = random.integers(0, 4, 6000)
+        noisy = voices.vectors[who] + random.normal(0, 0.02, (6000, engine.dimensions)).astype(np.float32)
+        vectors = (noisy / np.linalg.norm(noisy, axis=1, keepdims=True)).astype(np.float32)
+        spans = VoiceVectors(vectors=vectors, lengths_s=np.full(6000, 2.0, np.float32))
+
+        tracemalloc.start()
+        (labels,) = engine.cluster_voices([spans])
+        _, peak_bytes = tracemalloc.get_traced_memory()
+        tracemalloc.stop()
+
+        assert peak_bytes < 64 * 2**20
+        man = who % 2 == who[0] % 2
+        assert (np.array(labels)[man] == 0).all()
+        assert (np.array(labels)[~man] == 1).all()
 
     def test_refuses_an_option_that_it_does_not_know(self, model_folder):
         with pytest.raises(InputRejected, match="speakers"):
