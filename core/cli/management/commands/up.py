@@ -175,7 +175,7 @@ class _Progress:
 def _engine_line(engine: dict[str, Any]) -> str:
     match engine["state"]:
         case "ready":
-            return f"ready, {engine['load_s']:.1f} s, {engine['pss_mib']:.0f} MiB"
+            return f"ready after {engine['load_s']:.1f} s"
         case "failed":
             return f"cannot be loaded: {engine['error']}"
         case "loading":
