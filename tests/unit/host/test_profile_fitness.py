@@ -37,9 +37,7 @@ def gpus(count: int, total_mib: int = 24_000) -> Devices:
     return Devices(found=(CPU, *cards), driver="580.1")
 
 
-def look(
-    profile: Profile, devices: Devices, folder: Path, *, peak: Peak | None = None, weights: Path = env().weights
-) -> list[Finding]:
+def look(profile: Profile, devices: Devices, folder: Path, *, weights: Path, peak: Peak | None = None) -> list[Finding]:
     peaks = PeakStore(folder / "own.json", folder / "shipped.json")
     if peak is not None:
         for place in profile.places():
@@ -153,7 +151,7 @@ class TestFitness:
     def test_names_a_model_that_the_catalog_lacks(self, tmp_path: Path) -> None:
         roles = {"speech": dataclasses.replace(SPEECH, models=("whisper-of-ours",))}
 
-        findings = look(dataclasses.replace(PROFILE, roles=roles), gpus(1), tmp_path)
+        findings = look(dataclasses.replace(PROFILE, roles=roles), gpus(1), tmp_path, weights=tmp_path)
 
         assert ["'whisper-of-ours' is not in configs/models.toml" in one.found for one in problems(findings)] == [True]
 

@@ -16,6 +16,8 @@ FAKES = {
     "fake_layout": "layout",
     "fake_text": "text",
     "fake_trigrams": "text_next",
+    "fake_hungry": "text",
+    "fake_aborting": "text",
     "fake_image_text": "image_text",
     "fake_vision": "vision",
     "fake_reranker": "reranker",
