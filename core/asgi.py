@@ -1,4 +1,4 @@
-"""The ASGI application: lifespan and /mcp to the MCP server, websockets to Channels, everything else to Django."""
+"""The ASGI application: lifespan and /mcp to the MCP server, websockets to Channels, uploads, the rest to Django."""
 
 from core.host import egress
 
@@ -22,6 +22,7 @@ _django = get_asgi_application()
 
 # After Django is set up: these import models.
 from core.api.mcp_server import McpApplication  # noqa: E402
+from core.api.tus import PREFIX, tus_application  # noqa: E402
 from core.api.websocket_application import websocket_application  # noqa: E402
 
 _mcp = McpApplication()
@@ -36,6 +37,8 @@ async def application(scope: Scope, receive: Receive, send: Send) -> None:
         await _websockets(scope, receive, send)
     elif scope["path"].rstrip("/") == "/mcp":
         await _mcp(scope, receive, send)
+    elif scope["path"] == PREFIX or scope["path"].startswith(f"{PREFIX}/"):
+        await tus_application(scope, receive, send)
     else:
         await _django(scope, receive, send)
 

@@ -1,4 +1,4 @@
-"""Every five seconds: takes back expired leases, rings again for steps whose doorbell was lost, ends lost answers."""
+"""Every five seconds: takes back expired leases, rings lost doorbells again, ends lost answers and late uploads."""
 
 from __future__ import annotations
 
@@ -28,6 +28,7 @@ def main() -> None:
     django.setup(set_prefix=False)
     from core.answers.service import answers_reap
     from core.jobs.service import leases_reap
+    from core.jobs.uploads import uploads_sweep
     from core.segments.fill import fills_reap
 
     logging.basicConfig(level=env().log_level, format="%(asctime)s reaper %(levelname)s %(message)s")
@@ -39,6 +40,7 @@ def main() -> None:
             close_old_connections()
             recovered = leases_reap(now=timezone.now()) + fills_reap(now=timezone.now())
             answers_reap(now=timezone.now())
+            uploads_sweep(now=timezone.now())
         except DatabaseError:
             logger.warning("the database is away; the next round follows", exc_info=True)
             continue

@@ -69,7 +69,7 @@ def group_members_set(*, actor: User, group_id: int, names: Sequence[str]) -> Gr
         users = {user.username: user for user in User.objects.filter(username__in=names)}
         if missing := sorted(set(names) - set(users)):
             raise NotFound(f"there is no user '{missing[0]}'")
-        group.user_set.set(users.values())  # type: ignore[attr-defined]
+        group.user_set.set(users.values())
         audit(user=actor, action="group_members_set", subject=group.name, detail={"users": sorted(users)})
     return group
 

@@ -10,6 +10,7 @@ from rest_framework.views import exception_handler
 
 from core.access import errors as domain
 from core.documents.errors import BytesMissing
+from core.jobs.errors import UploadBusy
 from core.remote import WorkerRefused, WorkerUnavailable
 from inference import errors as inference
 
@@ -18,6 +19,7 @@ STATUS_BY_ERROR: dict[type[Exception], int] = {
     domain.Forbidden: 403,
     domain.Invalid: 400,
     domain.Conflict: 409,
+    UploadBusy: 423,
     domain.TooLarge: 413,
     domain.Throttled: 429,
     domain.Unavailable: 503,

@@ -91,7 +91,7 @@ def _token_json(token: AuthToken) -> dict[str, Any]:
 
 
 def _group_json(group: Group) -> dict[str, Any]:
-    members = group.user_set.all()  # type: ignore[attr-defined]
+    members = group.user_set.all()
     return {"id": group.pk, "name": group.name, "users": sorted(one.username for one in members)}
 
 

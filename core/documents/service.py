@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import io
 from collections.abc import Iterable, Sequence
+from pathlib import Path
 from typing import BinaryIO, Literal, Unpack
 from uuid import UUID
 
@@ -16,7 +17,7 @@ from core.access.models import User
 from core.access.service import audit, edit_require, visible_to
 from core.documents.labels import LABEL_FIELDS, Labels, labels_apply
 from core.documents.models import Blob, Document, Part
-from core.documents.storage import Readable, StagedFile, blob_open, blob_remove
+from core.documents.storage import Readable, StagedFile, blob_open, blob_remove, blob_stage, blob_stage_file
 
 TEXT_MEDIA_TYPE = "text/plain"
 
@@ -27,19 +28,24 @@ class PartUpload:
 
     Attributes:
         name: File name or title as given; shown, never used as evidence.
-        content: The bytes, a stream of them, or the words of an inline text.
+        content: The bytes, a stream of them, the words of an inline text, or a file beside the blobs.
         kind: ``text`` for words sent as JSON: they are taken as plain text whatever they look like.
     """
 
     name: str
-    content: bytes | str | Readable
+    content: bytes | str | Readable | Path
     kind: Literal["file", "text"] = "file"
 
-    def open(self) -> Readable:
-        """Return the content as a stream."""
-        if isinstance(self.content, str):
-            return io.BytesIO(self.content.encode())
-        return io.BytesIO(self.content) if isinstance(self.content, bytes) else self.content
+    def stage(self, *, limit_bytes: int | None = None) -> StagedFile:
+        """Put the content on the disk of the blobs.
+
+        Raises:
+            TooLarge: It has more than ``limit_bytes``.
+        """
+        if isinstance(self.content, Path):
+            return blob_stage_file(self.content, limit_bytes=limit_bytes)
+        content = self.content.encode() if isinstance(self.content, str) else self.content
+        return blob_stage(io.BytesIO(content) if isinstance(content, bytes) else content, limit_bytes=limit_bytes)
 
 
 def documents_visible(user: User) -> QuerySet[Document]:

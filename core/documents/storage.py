@@ -8,8 +8,10 @@ import io
 import os
 import re
 import tempfile
+from collections.abc import Callable
 from pathlib import Path
 from typing import IO, BinaryIO, Protocol
+from uuid import uuid4
 
 from core.access.errors import TooLarge
 from core.documents.errors import BytesMissing
@@ -69,6 +71,33 @@ def blob_stage(stream: Readable, *, limit_bytes: int | None = None) -> StagedFil
         TooLarge: There are more than ``limit_bytes``.
     """
     return _stage(home_layout(env().home_path).blobs, stream, limit_bytes)
+
+
+def blob_stage_file(path: Path, *, limit_bytes: int | None = None) -> StagedFile:
+    """Stage a file of the blobs' own file system without copying it; the file itself stays where it is.
+
+    Raises:
+        TooLarge: It has more than ``limit_bytes``.
+        FileNotFoundError: It is not there.
+    """
+    root = home_layout(env().home_path).blobs
+    draft = root / f"draft-{uuid4().hex}"
+    os.link(path, draft)
+    try:
+        with draft.open("rb") as opened:
+            digest, size_bytes = _digest(opened, limit_bytes)
+            os.fsync(opened.fileno())
+    except BaseException:
+        draft.unlink()
+        raise
+    return StagedFile(sha256=digest, size_bytes=size_bytes, draft=draft, root=root)
+
+
+def uploads_folder() -> Path:
+    """Return where unfinished uploads lie: beside the blobs, so that a finished one is moved and not copied."""
+    folder = home_layout(env().home_path).blobs / "uploads"
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    return folder
 
 
 def blob_write(stream: Readable) -> tuple[str, int]:
@@ -152,6 +181,15 @@ def _stage(root: Path, stream: Readable, limit_bytes: int | None) -> StagedFile:
 
 
 def _copy(stream: Readable, draft: IO[bytes], limit_bytes: int | None) -> tuple[str, int]:
+    found = _digest(stream, limit_bytes, keep=draft.write)
+    draft.flush()
+    os.fsync(draft.fileno())
+    return found
+
+
+def _digest(
+    stream: Readable, limit_bytes: int | None, *, keep: Callable[[bytes], object] = lambda _: None
+) -> tuple[str, int]:
     digest = hashlib.sha256()
     size_bytes = 0
     while chunk := stream.read(_CHUNK_BYTES):
@@ -159,9 +197,7 @@ def _copy(stream: Readable, draft: IO[bytes], limit_bytes: int | None) -> tuple[
         if limit_bytes is not None and size_bytes > limit_bytes:
             raise TooLarge(f"the upload has more than {limit_bytes} bytes; CLOISTER_UPLOAD_MAX_MIB sets the limit")
         digest.update(chunk)
-        draft.write(chunk)
-    draft.flush()
-    os.fsync(draft.fileno())
+        keep(chunk)
     return digest.hexdigest(), size_bytes
 
 

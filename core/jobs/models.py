@@ -94,6 +94,25 @@ class Step(models.Model):
         return f"{self.kind} {self.key} ({self.state})"
 
 
+class Upload(models.Model):
+    """A file that comes in pieces; its bytes so far lie beside the blobs, and their number is its offset."""
+
+    id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
+    collection = models.ForeignKey(Collection, on_delete=models.CASCADE, related_name="+")
+    user = models.ForeignKey(User, on_delete=models.CASCADE, related_name="+")
+    size_bytes = models.BigIntegerField(help_text="Of the whole file, as announced.")
+    name = models.CharField(max_length=500)
+    title = models.CharField(max_length=500, blank=True)
+    path = models.CharField(max_length=2000, blank=True)
+    labels = models.JSONField(default=dict, help_text="Tags, metadata and date for the document.")
+    document = models.ForeignKey(Document, null=True, on_delete=models.SET_NULL, related_name="+")
+    created_at = models.DateTimeField(auto_now_add=True)
+    expires_at = models.DateTimeField(db_index=True, help_text="When it is swept unless more of it comes.")
+
+    def __str__(self) -> str:
+        return f"upload of {self.name}"
+
+
 class Artefact(models.Model):
     """Intermediate bytes of a job (page renders, sound windows, vectors).
 

@@ -23,7 +23,7 @@ from core.access.service import edit_require, visible_to
 from core.documents.labels import LABEL_FIELDS, Labels, labels_apply
 from core.documents.models import Document, DocumentState, Part
 from core.documents.service import PartUpload, blobs_claim
-from core.documents.storage import StagedFile, blob_stage
+from core.documents.storage import StagedFile
 from core.jobs.artefact import artefact_store, artefacts_collect, artefacts_end
 from core.jobs.models import Job, JobState, Step, StepState
 from core.jobs.plan import Progress, StepPlan
@@ -120,7 +120,7 @@ def document_submit(
     staged: list[StagedFile] = []
     try:
         for part in parts:
-            staged.append(blob_stage(part.open(), limit_bytes=env().upload_max_mib * 1024 * 1024))  # noqa: PERF401
+            staged.append(part.stage(limit_bytes=env().upload_max_mib * 1024 * 1024))  # noqa: PERF401
         draft = _draft(user=user, collection=collection, parts=parts, staged=staged, title=title, path=path)
         with acting_as(user):
             edit_require(user=user, collection=collection)
@@ -487,7 +487,7 @@ def part_add(*, step_id: UUID, lease_token: UUID, inside_of_id: UUID, name: str,
         LeaseLost: The token is not the current one; nothing is stored.
         NotFound: The part it was found in is not one of the step's document.
     """
-    staged = blob_stage(PartUpload(name=name, content=content).open())
+    staged = PartUpload(name=name, content=content).stage()
     try:
         with acting_as_system():
             step = step_held(step_id, lease_token)

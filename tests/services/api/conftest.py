@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import socket
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -39,19 +40,20 @@ class WebProcess:
     def __init__(self, home: Path, **environment: str) -> None:
         self._home, self._environment = home, environment
         self._process: subprocess.Popen[bytes] | None = None
+        with socket.create_server(("127.0.0.1", 0)) as free:
+            self._port = free.getsockname()[1]
 
     @property
     def url(self) -> str:
-        return f"http://127.0.0.1:{(self._home / 'run' / 'port').read_text().strip()}"
+        return f"http://127.0.0.1:{self._port}"
 
     def start(self) -> None:
-        (self._home / "run" / "port").unlink(missing_ok=True) if self._process is None else None
         self._process = subprocess.Popen(
             [sys.executable, "-m", "core.host.web_process"],
             cwd=REPOSITORY,
             env=child_environment(
                 CLOISTER_HOME=str(self._home),
-                CLOISTER_PORT="0",
+                CLOISTER_PORT=str(self._port),
                 DJANGO_SETTINGS_MODULE="core.settings.base",
                 **self._environment,
             ),
@@ -73,7 +75,7 @@ class WebProcess:
         assert self._process.poll() is None, "the web process ended"
         try:
             return httpx.get(f"{self.url}/api/status").status_code == 200
-        except (httpx.TransportError, FileNotFoundError):
+        except httpx.TransportError:
             return False
 
 

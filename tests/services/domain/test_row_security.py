@@ -24,6 +24,7 @@ GUARDED = {
     "jobs_job",
     "jobs_step",
     "jobs_artefact",
+    "jobs_upload",
     "segments_segment",
     "segments_embedding",
     "answers_answer",
@@ -54,7 +55,7 @@ def indexed(alice, bob, hold, draft, vector, text_space, partition, now):
         )
         with acting_as(person.user):
             Answer.objects.create(collection=person.collection, user=person.user, question="why")
-    return GUARDED - {"access_collection", "jobs_artefact"} | {partition}
+    return GUARDED - {"access_collection", "jobs_artefact", "jobs_upload"} | {partition}
 
 
 class TestApplicationRole:
