@@ -1,23 +1,29 @@
 """Which engine leaves the memory for which: rules over numbers alone, so that a simulated clock can run them.
 
 The engine that is expected to be used last goes first. What is expected comes from the gaps between uses: where they
-are regular (a pipeline that goes round) the next use is one gap after the last one; where they are not, an engine that
-was silent for longer than usual is expected to stay silent for as long again.
+are regular (a pipeline that goes round) the next use is one gap after the last one; an engine that was silent for
+longer than usual is in a pause, which is expected to go on halfway between its usual pause and the silence so far.
 """
 
 from __future__ import annotations
 
+import collections
 import dataclasses
 import math
+import statistics
 from collections.abc import Sequence
 from typing import Literal
 
-GAP_WEIGHT = 0.3
-"""How much of the newest gap goes into the mean gap."""
 SAME_EPISODE_S = 1.0
 """Uses closer than this belong together: a batch cut in two is one use."""
-REGULAR = 0.5
-"""Gaps that scatter by less than this part of their mean are regular."""
+GAPS_KEPT = 15
+PAUSES_KEPT = 8
+REGULAR = 0.25
+"""Gaps whose median deviation is below this part of their median are regular."""
+OVERDUE = 1.5
+"""An engine that was silent for so many usual gaps has come to a pause."""
+PAUSE = 4.0
+"""Gaps longer than so many usual ones are pauses between episodes."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -122,8 +128,8 @@ class UseHistory:
 
     def __init__(self) -> None:
         self.last_used_s = -math.inf
-        self._gap_s: float | None = None
-        self._scatter_s = 0.0
+        self._gaps_s: collections.deque[float] = collections.deque(maxlen=GAPS_KEPT)
+        self._pauses_s: collections.deque[float] = collections.deque(maxlen=PAUSES_KEPT)
 
     def used(self, now_s: float) -> None:
         """Note a use; one that follows closely belongs to the same episode."""
@@ -131,19 +137,26 @@ class UseHistory:
         self.last_used_s = max(self.last_used_s, now_s)
         if not SAME_EPISODE_S <= gap_s < math.inf:
             return
-        if self._gap_s is None:
-            self._gap_s, self._scatter_s = gap_s, gap_s
-            return
-        self._scatter_s += GAP_WEIGHT * (abs(gap_s - self._gap_s) - self._scatter_s)
-        self._gap_s += GAP_WEIGHT * (gap_s - self._gap_s)
+        self._gaps_s.append(gap_s)
+        if len(self._gaps_s) > 2 and gap_s > PAUSE * statistics.median(self._gaps_s):
+            self._pauses_s.append(gap_s)
 
     def next_use_s(self, now_s: float) -> float:
         """Return when the next use is expected; never before ``now_s``."""
         if self.last_used_s == -math.inf:
             return math.inf
         silent_s = now_s - self.last_used_s
-        if self._gap_s is None or silent_s > self._gap_s * (1 + REGULAR):
+        if len(self._gaps_s) < 2:
             return now_s + silent_s
-        if self._scatter_s < REGULAR * self._gap_s:
-            return now_s + max(0.0, self._gap_s - silent_s)
-        return now_s + self._gap_s
+        usual_s = statistics.median(self._gaps_s)
+        if silent_s > OVERDUE * usual_s:
+            return now_s + self._pause_s(silent_s)
+        scatter_s = statistics.median(abs(gap_s - usual_s) for gap_s in self._gaps_s)
+        if scatter_s < REGULAR * usual_s:
+            return now_s + max(0.0, usual_s - silent_s)
+        return now_s + usual_s
+
+    def _pause_s(self, silent_s: float) -> float:
+        if len(self._pauses_s) < 2:
+            return silent_s
+        return (silent_s + statistics.mean(self._pauses_s)) / 2

@@ -58,6 +58,16 @@ def probe(role: Role, engine: Any, *, max_batch_items: int, batch_units: int) ->
             _drain(engine.generate(_filling(engine)))
 
 
+def small_item(method: str) -> Any:
+    """Return the smallest sensible item for a method."""
+    return _SMALL[method]()
+
+
+def large_item(method: str) -> Any:
+    """Return an item of the size that a page, a picture, two minutes of sound or a full text window has."""
+    return _LARGE[method][1]()
+
+
 def _run(engine: Any, method: str, item: Any, items: int) -> None:
     if method == "generate":
         _drain(engine.generate(item))
