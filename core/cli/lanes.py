@@ -97,6 +97,7 @@ LANES = (
     Lane(name="engines", folder="tests/engines", needs=(_PYTEST, models_needed, _LLAMA)),
     Lane(name="end_to_end", folder="tests/end_to_end", needs=(_PYTEST, models_needed, _UNSHARE, _LIBREOFFICE)),
     Lane(name="browser", folder="tests/browser", needs=(_PYTEST, models_needed, _CHROMIUM)),
+    Lane(name="clients", folder="tests/clients", needs=(_PYTEST, models_needed)),
     Lane(name="faults", folder="tests/faults", needs=(_PYTEST, models_needed)),
 )
 

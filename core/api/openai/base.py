@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any
+import io
+from collections.abc import Callable, Mapping
+from typing import IO, Any
 
+from django.conf import settings
 from django.core.files.uploadedfile import UploadedFile
 from django.http import QueryDict
 from knox.auth import TokenAuthentication
@@ -14,14 +16,40 @@ from rest_framework.views import APIView
 
 from core.api.openai import errors
 from core.api.openai.errors import RequestRefused
-from core.api.openai.links import links_refuse
+from core.api.openai.values import values_check
+
+
+class BoundedJSONParser(JSONParser):
+    """JSON up to the size that fits in memory; Django's own limit holds for forms alone."""
+
+    def parse(
+        self, stream: IO[Any], media_type: str | None = None, parser_context: Mapping[str, Any] | None = None
+    ) -> dict[str, Any]:
+        """Read a body of limited size.
+
+        Raises:
+            RequestRefused: It is larger, or nested beyond all reason.
+        """
+        limit_bytes = settings.DATA_UPLOAD_MAX_MEMORY_SIZE
+        content = stream.read(limit_bytes + 1)
+        if len(content) > limit_bytes:
+            raise RequestRefused(
+                f"the request is larger than the limit of {limit_bytes // 2**20} MiB",
+                code="request_too_large",
+                status=413,
+            )
+        try:
+            parsed: dict[str, Any] = super().parse(io.BytesIO(content), media_type, parser_context)
+        except RecursionError as error:
+            raise RequestRefused("the request is nested too deeply", code="invalid_json") from error
+        return parsed
 
 
 class OpenAIView(APIView):
     """A view under /v1/; these follow OpenAI's published schema and are left out of ours."""
 
     authentication_classes = [TokenAuthentication]
-    parser_classes = [JSONParser]
+    parser_classes = [BoundedJSONParser]
     schema = None
 
     def get_exception_handler(self) -> Callable[..., Any]:
@@ -32,7 +60,7 @@ class OpenAIView(APIView):
 class UploadView(OpenAIView):
     """A view that takes a file."""
 
-    parser_classes = [MultiPartParser, FormParser, JSONParser]
+    parser_classes = [MultiPartParser, FormParser, BoundedJSONParser]
 
 
 def form_of(request: Request) -> dict[str, Any]:
@@ -82,7 +110,7 @@ def fields_checked(data: object, *, known: frozenset[str], ignored: frozenset[st
     """Return the fields of a request; raises as ``body_of`` does."""
     if not isinstance(data, dict):
         raise RequestRefused("send a JSON object")
-    links_refuse(data)
+    values_check(data)
     unknown = sorted(set(data) - known - ignored)
     if unknown:
         raise RequestRefused(

@@ -5,9 +5,13 @@ from __future__ import annotations
 import base64
 import binascii
 import dataclasses
+import json
 import secrets
 from collections.abc import Mapping
 from typing import Any, Literal, TypeAlias
+
+from jsonschema.exceptions import SchemaError  # type: ignore[import-untyped]
+from jsonschema.validators import validator_for  # type: ignore[import-untyped]
 
 from core.api.openai.base import fields_checked
 from core.api.openai.errors import RequestRefused
@@ -18,6 +22,7 @@ STOP_MAX = 4
 MESSAGES_MAX = 512
 PICTURES_MAX = 8
 PICTURE_MAX_MIB = 32
+SCHEMA_MAX_KIB = 64
 TOKENS_MAX = 1_000_000
 SEED_BITS = 31
 
@@ -274,4 +279,19 @@ def _json_schema(wanted: object) -> dict[str, Any] | None:
             "response_format is of type text, json_object, or json_schema with a schema in json_schema.schema",
             param="response_format",
         )
+    _schema_check(inner)
     return inner
+
+
+def _schema_check(schema: dict[str, Any]) -> None:
+    size_bytes = len(json.dumps(schema))
+    if size_bytes > SCHEMA_MAX_KIB * 1024:
+        raise RequestRefused(
+            f"the schema has {size_bytes} bytes; the limit is {SCHEMA_MAX_KIB} KiB", param="response_format", status=413
+        )
+    try:
+        validator_for(schema).check_schema(schema)
+    except SchemaError as error:
+        raise RequestRefused(
+            f"response_format.json_schema.schema is no JSON schema: {error.message[:200]}", param="response_format"
+        ) from error

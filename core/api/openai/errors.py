@@ -7,7 +7,7 @@ from typing import Any
 import redis.exceptions
 from django.core.exceptions import RequestDataTooBig
 from django.db import OperationalError
-from django.http import JsonResponse
+from django.http import HttpRequest, JsonResponse
 from rest_framework import exceptions
 from rest_framework.response import Response
 from rest_framework.views import exception_handler
@@ -49,6 +49,11 @@ def error_object(status: int, message: str, *, param: str | None = None, code: s
     """Return the body of a failed request."""
     kind = TYPE_BY_STATUS.get(status, SERVER_ERROR)
     return {"error": {"message": message, "type": kind, "param": param, "code": code}}
+
+
+def not_found(request: HttpRequest, rest: str) -> JsonResponse:  # noqa: ARG001 - Django's signature
+    """Answer for every address under /v1/ that is none."""
+    return JsonResponse(error_object(404, f"there is no /v1/{rest}", code="unknown_url"), status=404)
 
 
 def error_described(error: Exception) -> tuple[int, dict[str, Any], dict[str, str]] | None:

@@ -7,6 +7,7 @@ from django.urls import path
 from core.api.openai.audio import TranscriptionsView, TranslationsView
 from core.api.openai.chat import chat_completions
 from core.api.openai.embeddings import EmbeddingsView
+from core.api.openai.errors import not_found
 from core.api.openai.files import FileContentView, FileListView, FileView
 from core.api.openai.model_views import ModelListView, ModelView
 from core.api.openai.rerank import RerankView
@@ -26,4 +27,5 @@ urlpatterns = [
     path("vector_stores", VectorStoreListView.as_view()),
     path("vector_stores/<str:identifier>", VectorStoreView.as_view()),
     path("vector_stores/<str:identifier>/search", VectorStoreSearchView.as_view()),
+    path("<path:rest>", not_found),
 ]

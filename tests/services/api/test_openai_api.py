@@ -164,6 +164,7 @@ class TestChatRequests:
             ({"stop": ["a"] * 5}, "stop"),
             ({"stream_options": {"include_usage": True}}, "stream_options"),
             ({"response_format": {"type": "json_schema"}}, "response_format"),
+            ({"response_format": {"type": "json_schema", "json_schema": {"schema": {"type": "x"}}}}, "response_format"),
             ({"messages": []}, "messages"),
             ({"messages": [{"role": "tool", "content": "x"}]}, "messages[0].role"),
             ({"messages": [{"role": "user", "content": [{"type": "input_audio"}]}]}, "messages[0].content[0]"),
@@ -213,6 +214,35 @@ class TestChatRequests:
         assert limited
         assert refusal(limited[0], 429)["code"] == "rate_limit_exceeded"
         assert int(limited[0].headers["Retry-After"]) >= 1
+
+
+class TestHostileRequests:
+    @pytest.mark.parametrize("text", ["a\x00b", "\ud800"])
+    def test_characters_that_are_no_text_are_refused(self, alice, text):
+        for path, body in (
+            ("embeddings", {"model": EMBEDDER, "input": text}),
+            ("chat/completions", {"model": text}),
+            ("rerank", {"model": text}),
+        ):
+            refusal(alice.post(path, body), 400)
+
+    @pytest.mark.parametrize("path", ["embeddings", "chat/completions"])
+    @pytest.mark.parametrize("depth", [100, 100_000])
+    def test_a_bottomless_request_is_refused(self, alice, path, depth):
+        body = '{"input":' + "[" * depth + "]" * depth + "}"
+
+        response = Client().post(f"/v1/{path}", body, content_type="application/json", headers=alice.headers)
+
+        refusal(response, 400)
+
+    @pytest.mark.parametrize("path", ["embeddings", "chat/completions"])
+    def test_one_beyond_the_limit_is_too_large(self, alice, path, settings):
+        settings.DATA_UPLOAD_MAX_MEMORY_SIZE = 1000
+
+        refusal(alice.post(path, {"input": "a" * 2000}), 413)
+
+    def test_an_address_that_is_none_is_answered_in_the_same_shape(self, alice):
+        assert "/v1/assistants" in refusal(alice.get("assistants"), 404)["message"]
 
 
 class TestEmbeddingRequests:
