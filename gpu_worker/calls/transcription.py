@@ -14,14 +14,30 @@ from core import remote
 from core.remote import Recording
 from gpu_worker import services
 from gpu_worker.calls.embedding import role_require
+from gpu_worker.engine_pool import Priority
 from gpu_worker.material import wave_decode
 from gpu_worker.speech_turns import Run, runs_of, spoken_sentences
-from inference.errors import EmptyInput, UnsupportedFormat
-from inference.values import SourceInfo, SpeechRequest, Utterance, VoiceRequest, VoiceVectors, Waveform
+from gpu_worker.steps.speech import SHARED_S
+from inference.errors import EmptyInput, LimitExceeded, UnsupportedFormat
+from inference.values import (
+    SAMPLE_RATE_HZ,
+    SourceInfo,
+    SpeechRequest,
+    Utterance,
+    VoiceRequest,
+    VoiceVectors,
+    Waveform,
+)
 
 WINDOW_S = 600.0
 SPEECH_DEADLINE_S = 900.0
 MEDIA = ("audio", "video")
+
+LONGEST_S = 3600.0
+"""Whoever waits for the reply waits in one connection; longer recordings become documents."""
+
+SHORT_S = 120.0
+"""Recordings up to this length go before the steps of documents; longer ones take their turn with them."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -42,12 +58,12 @@ def recording_transcribe(recording: Recording) -> dict[str, Any]:
     languages: list[str] = []
     path = remote.call_file(recording.file)
     info = _probe(path, recording)
-    for window in _sounds(path, info, recording):
-        runs, language = _heard(window.waveform, recording)
+    for start_s, request in _requests(_sounds(path, info, recording), recording):
+        runs, language = _heard(request, "interactive" if (info.duration_s or 0.0) <= SHORT_S else "bulk")
         languages.extend([language] * len(runs))
-        windows.append((window.start_s, runs, []))
+        windows.append((start_s, runs, []))
         if recording.speakers and runs:
-            voices.append(_voices(window.waveform, runs))
+            voices.append(_voices(request.waveform, runs))
     if recording.speakers:
         windows = _with_speakers(windows, voices)
     turns = spoken_sentences(windows)
@@ -65,6 +81,11 @@ def _probe(path: Path, recording: Recording) -> SourceInfo:
     if info.family not in MEDIA:
         raise UnsupportedFormat(
             f"'{recording.name}' is {info.media_type}, not a recording; send mp3, mp4, m4a, wav, webm, flac or ogg"
+        )
+    if (info.duration_s or 0.0) > LONGEST_S:
+        raise LimitExceeded(
+            f"'{recording.name}' lasts {(info.duration_s or 0.0) / 60:.0f} minutes; the limit is {LONGEST_S / 60:.0f}: "
+            "upload longer recordings as documents, they are transcribed in the background"
         )
     return info
 
@@ -87,17 +108,31 @@ def _sounds(path: Path, info: SourceInfo, recording: Recording) -> Iterator[_Win
         raise EmptyInput(f"'{recording.name}' has no sound track")
 
 
-def _heard(waveform: Waveform, recording: Recording) -> tuple[list[Run], str]:
-    if not len(waveform):
-        return [], ""
-    request = SpeechRequest(
-        waveform=waveform,
-        language=recording.language,
-        task=recording.task,
-        prompt=recording.prompt,
-        hot_words=tuple(recording.hot_words),
-    )
-    with services.engines().lease(role="speech", priority="interactive", deadline_s=SPEECH_DEADLINE_S) as engine:
+def _requests(sounds: Iterator[_Window], recording: Recording) -> Iterator[tuple[float, SpeechRequest]]:
+    """Give every window the beginning of the next one, so that a word on their border is heard whole, and once."""
+    shared = round(SHARED_S * SAMPLE_RATE_HZ)
+    windows = (window for window in sounds if len(window.waveform))
+    window, follows = next(windows, None), False
+    while window is not None:
+        following = next(windows, None)
+        beginning = window.waveform[:0] if following is None else following.waveform[:shared]
+        yield (
+            window.start_s,
+            SpeechRequest(
+                waveform=np.concatenate([window.waveform, beginning]),
+                language=recording.language,
+                task=recording.task,
+                prompt=recording.prompt,
+                hot_words=tuple(recording.hot_words),
+                shared_start_s=min(shared, len(window.waveform)) / SAMPLE_RATE_HZ if follows else 0.0,
+                shared_end_s=len(beginning) / SAMPLE_RATE_HZ,
+            ),
+        )
+        window, follows = following, True
+
+
+def _heard(request: SpeechRequest, priority: Priority) -> tuple[list[Run], str]:
+    with services.engines().lease(role="speech", priority=priority, deadline_s=SPEECH_DEADLINE_S) as engine:
         (transcript,) = engine.transcribe([request])
     return runs_of(transcript), transcript.language
 

@@ -15,7 +15,7 @@ from rest_framework.views import exception_handler
 from core.access import errors as domain
 from core.api.errors import status_of
 from core.remote import WorkerRefused
-from inference.errors import ContextOverflow, InferenceError, InputRejected, errors_by_code
+from inference.errors import ContextOverflow, InferenceError, InputRejected, LimitExceeded, errors_by_code
 
 TYPE_BY_STATUS = {
     400: "invalid_request_error",
@@ -85,6 +85,8 @@ def _worker_refusal(code: str, message: str) -> tuple[int, dict[str, Any], dict[
     kind = errors_by_code().get(code, InferenceError)
     if issubclass(kind, ContextOverflow):
         return 400, error_object(400, message, param="messages", code="context_length_exceeded"), {}
+    if issubclass(kind, LimitExceeded):
+        return 413, error_object(413, message, code=code), {}
     if issubclass(kind, InputRejected):
         return 400, error_object(400, message, code=code), {}
     status = status_of(kind(message)) or 500
