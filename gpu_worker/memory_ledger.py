@@ -11,8 +11,10 @@ from core.host.peaks import Peak, PeakStore, peak_key
 from core.settings.profile import RoleConfig
 from models_local.catalog import Catalog
 
-UNMEASURED = Peak(mib=500.0, device_mib=2000.0)
-"""What an engine is expected to need before it was ever loaded with these models and this batch."""
+UNMEASURED_MIB = 350.0
+UNMEASURED_OF_WEIGHTS = 2.5
+"""What an engine is expected to need before it was ever measured: a process with its libraries, and the weights while
+they are read and converted."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -55,11 +57,16 @@ class MemoryLedger:
 
     def demand_mib(self, config: RoleConfig) -> dict[str, float]:
         """Return what an engine is expected to take of each device, at most."""
-        peak = self.known(config) or UNMEASURED
+        peak = self.known(config) or self._guess(config)
         demand = {CPU: peak.mib}
         if config.device != CPU:
             demand[config.device] = peak.device_mib
         return demand
+
+    def _guess(self, config: RoleConfig) -> Peak:
+        weights_bytes = sum(self._catalog.model(name).size_bytes for name in config.models) if self._catalog else 0
+        guess_mib = UNMEASURED_MIB + UNMEASURED_OF_WEIGHTS * weights_bytes / 2**20
+        return Peak(mib=guess_mib, device_mib=guess_mib)
 
     def observe(self, config: RoleConfig, pid: int, *, probed: bool = False) -> Peak:
         """Measure an engine's process, keep its peak, and return it."""

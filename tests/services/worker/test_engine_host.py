@@ -248,7 +248,7 @@ class TestStream:
 
 class TestMemory:
     def test_ends_the_least_recently_used_idle_engine_when_another_needs_its_room(self, host_run: HostRun) -> None:
-        with host_run(budget_mib=510) as pool:
+        with host_run(budget_mib=370) as pool:
             embed(pool, ["first"])
             first = report(pool, "text")["pid"]
             with pool.lease(role="language", deadline_s=LIMIT_S) as language:
