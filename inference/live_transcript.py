@@ -13,10 +13,15 @@ import itertools
 from collections.abc import Sequence
 from typing import Any
 
+from inference.preprocessing.utterance import ends_sentence
 from inference.values import LIVE_WINDOW_MAX_S, Transcript, Word
 
 TRIM_S = 4.0
-"""A window longer than this is let go up to the last confirmed end of a sentence: after one, the model often stops."""
+PAUSE_S = 0.3
+LONG_S = 10.0
+"""A window longer than TRIM_S is let go up to the last confirmed sentence with a pause after it: the model often stops
+at such a place, and hears what follows late. One longer than LONG_S is let go up to any sentence that another follows.
+"""
 
 SILENCE_S = 2.0
 ONSET_S = 1.0
@@ -27,7 +32,6 @@ UNHEARD_S = 1.0
 
 EDGE_S = 0.5
 CONTEXT_WORDS = 3
-_SENTENCE_ENDS = (".", "?", "!", "。", "？", "！", "…")
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -159,7 +163,13 @@ def _keep_from_s(
     if is_silent and not partial and voiced_until_s - known_until_s < UNHEARD_S:
         return max(keep_s, heard_until_s - ONSET_S)
     if length_s > TRIM_S:
-        ends = [index for index, word in enumerate(confirmed) if word.text.rstrip("\"'”’)").endswith(_SENTENCE_ENDS)]
+        pauses_s = _pauses_s(confirmed, partial, heard_until_s - max(known_until_s, voiced_until_s))
+        long_enough_s = PAUSE_S if length_s <= LONG_S else 0.0
+        ends = [
+            index
+            for index, (word, pause_s) in enumerate(zip(confirmed, pauses_s, strict=True))
+            if pause_s >= long_enough_s and ends_sentence(word.text)
+        ]
         if ends:
             return max(keep_s, _gap_s(confirmed, partial, ends[-1]))
     if length_s > LIVE_WINDOW_MAX_S - 1.0:
@@ -168,6 +178,13 @@ def _keep_from_s(
         given_up = [keep_s + length_s / 2] if heard_until_s <= state.heard_until_s else []
         return next((cut_s for cut_s in (*cuts, *given_up) if cut_s > keep_s + 1.0), keep_s)
     return keep_s
+
+
+def _pauses_s(confirmed: Sequence[Word], partial: Sequence[Word], silence_s: float) -> list[float]:
+    """Return the pause after each confirmed word; negative after the last while more may be said in one breath."""
+    following = [*confirmed[1:], *partial[:1]]
+    pauses_s = [max(0.0, after.start_s - word.end_s) for word, after in zip(confirmed, following, strict=False)]
+    return pauses_s if len(pauses_s) == len(confirmed) else [*pauses_s, silence_s if silence_s >= PAUSE_S else -1.0]
 
 
 def _last_resorts(confirmed: Sequence[Word]) -> list[int]:

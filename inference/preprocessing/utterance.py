@@ -46,6 +46,11 @@ def words_whole(pieces: Iterable[Word], language: str) -> list[Word]:
     return words
 
 
+def ends_sentence(word: str) -> bool:
+    """Whether a word has the mark of a sentence's end, and is no abbreviation."""
+    return bool(_SENTENCE_END.search(word)) and not _ABBREVIATION.match(word)
+
+
 def utterances_split(words: Sequence[Word], language: str) -> tuple[Utterance, ...]:
     """Split words, which are in order of time, into utterances.
 
@@ -79,5 +84,4 @@ def _groups(words: Iterable[Word]) -> list[list[Word]]:
 def _parts(before: Word, word: Word) -> bool:
     if word.start_s - before.end_s > PAUSE_S:
         return True
-    ends = _SENTENCE_END.search(before.text) and not _ABBREVIATION.match(before.text)
-    return bool(ends) and not word.text[:1].islower()
+    return ends_sentence(before.text) and not word.text[:1].islower()

@@ -32,8 +32,11 @@ class OcrConformance:
 
     def test_reads_the_same_alone_as_inside_a_batch(self, engine, pages):
         together = engine.read(pages)
+        alone = [engine.read([page])[0] for page in pages]
 
-        assert [engine.read([page])[0] for page in pages] == list(together)
+        for one, other in zip(together, alone, strict=True):
+            assert [(line.text, line.box) for line in one.lines] == [(line.text, line.box) for line in other.lines]
+            assert np.allclose(*([line.confidence for line in each.lines] for each in (one, other)), atol=1e-3)
 
     def test_keeps_boxes_on_the_page(self, engine, pages):
         for reading in engine.read(pages):
