@@ -74,7 +74,7 @@ class ChatAsked:
     """A checked request.
 
     Attributes:
-        pictures: Of the last user message, in order.
+        pictures: Of the last message that has any, in order.
         seed: As sent; drawn where none was.
         collection: Name or id; with one, the answer comes from its documents.
     """
@@ -145,25 +145,23 @@ def _messages(messages: object) -> tuple[tuple[ChatTurn, ...], tuple[PictureSour
         raise RequestRefused(
             f"there are {len(messages)} messages; the limit is {MESSAGES_MAX}", param="messages", status=413
         )
-    turns, pictures = [], {}
+    turns: list[ChatTurn] = []
+    found: list[PictureSource] = []
     for index, message in enumerate(messages):
         where = f"messages[{index}]"
-        if not isinstance(message, dict) or message.get("role") not in _ROLES:
+        if not isinstance(message, dict) or message.get("role") not in tuple(_ROLES):
             raise RequestRefused(
                 f"{where}.role is one of {', '.join(_ROLES)}; tools are not offered", param=f"{where}.role"
             )
         text, shown = _content(message.get("content"), f"{where}.content")
         turns.append(ChatTurn(role=_ROLES[message["role"]], content=text))
-        if shown:
-            pictures[index] = shown
-    if pictures and (list(pictures) != [len(messages) - 1] or turns[-1].role != "user"):
-        raise RequestRefused("pictures belong into the last message, a user's", param="messages")
-    found = tuple(one for shown in pictures.values() for one in shown)
+        # A later question without a picture of its own is about the last one that was shown.
+        found = shown or found
     if len(found) > PICTURES_MAX:
         raise RequestRefused(
             f"there are {len(found)} pictures; the limit is {PICTURES_MAX}", param="messages", status=413
         )
-    return tuple(turns), found
+    return tuple(turns), tuple(found)
 
 
 def _content(content: object, where: str) -> tuple[str, list[PictureSource]]:

@@ -18,6 +18,7 @@ from core.api.openai.models import model_named
 from core.api.requests import user_of
 from core.api.throttles import SearchThrottle
 from core.remote import Embedded, call_files, pictures_embed, texts_embed
+from core.settings.profile import profile
 from inference.values import Vectors
 
 INPUTS_MAX = 2048
@@ -39,8 +40,8 @@ class EmbeddingsView(OpenAIView):
         if encoding not in ("float", "base64"):
             raise RequestRefused("encoding_format is float or base64", param="encoding_format")
         model = model_named(fields.get("model"), roles=("text", "image_text"))
+        _dimensions_check(fields.get("dimensions"), model.id, profile().roles[model.role].dimensions)
         found = _embedded(user_of(request), model.role, fields.get("input"))
-        _dimensions_check(fields.get("dimensions"), model.id, found.vectors.shape[1])
         return Response(
             {
                 "object": "list",

@@ -32,6 +32,8 @@ def values_check(value: Any, where: str = "", depth: int = 0) -> None:
             raise RequestRefused(f"the request is nested deeper than {DEPTH_MAX}")
         inner = value.items() if isinstance(value, Mapping) else enumerate(value)
         for name, one in inner:
+            if isinstance(name, str):
+                _text_check(name, "the name of a field")
             if name not in _SCHEMA_NAMES:
                 values_check(one, _place(where, name), depth + 1)
 

@@ -223,6 +223,8 @@ class TestHostileRequests:
             ("embeddings", {"model": EMBEDDER, "input": text}),
             ("chat/completions", {"model": text}),
             ("rerank", {"model": text}),
+            ("rerank", {text: 1}),
+            ("chat/completions", {"model": LANGUAGE, "messages": [{"role": [text]}]}),
         ):
             refusal(alice.post(path, body), 400)
 
@@ -254,6 +256,12 @@ class TestEmbeddingRequests:
 
     def test_an_empty_text_is_refused(self, alice):
         assert refusal(alice.post("embeddings", {"model": EMBEDDER, "input": ["a", " "]}), 400)["param"] == "input"
+
+    @pytest.mark.parametrize("dimensions", [64, "384", True])
+    def test_other_dimensions_are_refused(self, alice, dimensions):
+        error = refusal(alice.post("embeddings", {"model": EMBEDDER, "input": "a", "dimensions": dimensions}), 400)
+
+        assert "384" in error["message"]
 
     def test_too_many_are_too_large(self, alice):
         assert "2048" in refusal(alice.post("embeddings", {"model": EMBEDDER, "input": ["a"] * 2049}), 413)["message"]
