@@ -18,7 +18,8 @@ FINAL_EVENTS = frozenset({"done", "error"})
 _Entry: TypeAlias = tuple[bytes, dict[bytes, bytes]]
 
 
-def _stream_key(answer_id: str) -> str:
+def stream_key(answer_id: str) -> str:
+    """Return the broker's key of an answer's events."""
     return f"cloister:answer:{answer_id}:events"
 
 
@@ -33,8 +34,8 @@ def _cancel_key(answer_id: str) -> str:
 def event_append(*, answer_id: str, event: str, data: dict[str, Any]) -> None:
     """Append one event; a reader that comes later still gets it."""
     pipe = broker().pipeline()
-    pipe.xadd(_stream_key(answer_id), {"event": event, "data": json.dumps(data)})
-    pipe.expire(_stream_key(answer_id), STREAM_TTL_S)
+    pipe.xadd(stream_key(answer_id), {"event": event, "data": json.dumps(data)})
+    pipe.expire(stream_key(answer_id), STREAM_TTL_S)
     pipe.execute()
 
 
@@ -64,7 +65,7 @@ async def events_relay(answer_id: str, last_event_id: str = "0") -> AsyncIterato
         last = last_event_id
         while True:
             await client.set(_reader_key(answer_id), b"1", px=grace_ms)
-            answer = await client.xread({_stream_key(answer_id): last}, count=100, block=1000)
+            answer = await client.xread({stream_key(answer_id): last}, count=100, block=1000)
             # Protocol 2 answers [[stream, entries]], or nothing when the time is over.
             entries = cast("list[tuple[bytes, list[_Entry]]]", answer)[0][1] if answer else []
             if not entries:
