@@ -93,6 +93,7 @@ ENGINES: Mapping[str, str] = {
     "rapidocr": "ocr_rapidocr:RapidOcrRecognizer",
     "rapid_layout": "layout_rapid_layout:RapidLayoutDetector",
     "sentence_transformers": "text_sentence_transformers:SentenceTransformersEmbedder",
+    "sentence_onnx": "text_onnx:OnnxSentenceEmbedder",
     "open_clip": "image_text_open_clip:OpenClipEmbedder",
     "conse": "image_text_conse:ConseEmbedder",
     "composed_describer": "vision_composed:ComposedDescriber",

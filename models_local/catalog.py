@@ -12,8 +12,9 @@ from typing import Any, Literal, TypeAlias, TypeVar
 
 from models_local.errors import CatalogError, ModelUnknown
 
-Recipe: TypeAlias = Literal["copy", "join", "safetensors"]
-RECIPES: tuple[Recipe, ...] = ("copy", "join", "safetensors")
+Recipe: TypeAlias = Literal["copy", "join", "safetensors", "onnx"]
+RECIPES: tuple[Recipe, ...] = ("copy", "join", "safetensors", "onnx")
+SEVERAL_MEMBERS: tuple[Recipe, ...] = ("join", "onnx")
 
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 _MODEL_NAME = re.compile(r"[a-z0-9][a-z0-9.-]*")
@@ -55,8 +56,9 @@ class ModelFile:
         path: Relative to the model's folder, with forward slashes.
         sha256: Digest of the file in the store.
         size_bytes: Its size.
-        members: Where its bytes come from; several only for ``join``.
-        recipe: ``copy``, ``join`` (concatenate the members) or ``safetensors`` (convert a pickled checkpoint).
+        members: Where its bytes come from; several only for ``join`` and ``onnx``.
+        recipe: ``copy``, ``join`` (concatenate the members), ``safetensors`` (convert a pickled checkpoint) or ``onnx``
+            (write the graph of a transformer encoder from its config.json and model.safetensors).
         source_sha256: Digest of the pickled checkpoint; only for ``safetensors``.
         tensors_key: Key of the checkpoint's dictionary that holds the tensors; None when it is the dictionary itself.
         tensor_names: File beside the catalog with one new name per tensor, in the checkpoint's order; None keeps names.
@@ -187,7 +189,7 @@ def _member(where: str, text: str, packages: dict[str, Package]) -> Member:
 def _check_recipe(where: str, file: ModelFile) -> None:
     if file.recipe not in RECIPES:
         raise CatalogError(f"{where}: recipe '{file.recipe}' is none of {', '.join(RECIPES)}")
-    if not file.members or (len(file.members) > 1) != (file.recipe == "join"):
+    if not file.members or (len(file.members) > 1) != (file.recipe in SEVERAL_MEMBERS):
         raise CatalogError(f"{where}: recipe '{file.recipe}' does not go with {len(file.members)} source files")
     if (file.source_sha256 is not None) != (file.recipe == "safetensors"):
         raise CatalogError(f"{where}: source_sha256 belongs to the recipe 'safetensors', which needs it")

