@@ -17,8 +17,8 @@ from gpu_worker.engine_request import PRIORITIES, EngineRequest, Priority
 from inference.errors import InferenceError
 from inference.registry import Method
 
-PACE_WEIGHT = 0.3
-"""How much of the newest batch goes into the expected seconds per unit."""
+PACE_BATCHES = 16
+"""So many bulk batches say how long a unit takes; queries do not, which are too short to tell."""
 GROWTH = 1.25
 """After a batch did not fit, each full batch that fits lets the next be so much larger."""
 
@@ -54,7 +54,7 @@ class RoleQueue:
         self._queues: dict[Priority, collections.deque[EngineRequest]] = {p: collections.deque() for p in PRIORITIES}
         self._suspects: collections.deque[Batch] = collections.deque()
         self._listeners: list[Callable[[], None]] = []
-        self._pace_s: dict[str, float] = {}
+        self._paces: dict[str, collections.deque[tuple[int, float]]] = {}
         self._fitting_units = math.inf
 
     @property
@@ -111,9 +111,9 @@ class RoleQueue:
 
     def ran(self, batch: Batch, took_s: float) -> None:
         """Learn from a batch that went through: how long a unit takes, and that so many fit."""
-        pace_s = took_s / max(1, batch.units)
-        known_s = self._pace_s.get(batch.method.name, pace_s)
-        self._pace_s[batch.method.name] = known_s + PACE_WEIGHT * (pace_s - known_s)
+        if batch.priority == "bulk":
+            paces = self._paces.setdefault(batch.method.name, collections.deque(maxlen=PACE_BATCHES))
+            paces.append((batch.units, took_s))
         if batch.units * GROWTH >= self._fitting_units:
             self._fitting_units *= GROWTH
 
@@ -149,9 +149,10 @@ class RoleQueue:
 
     def _most_units(self, method: Method, priority: Priority) -> float:
         most = min(self.config.batch_units or math.inf, self._fitting_units)
-        pace_s = self._pace_s.get(method.name)
-        if priority == "bulk" and self.config.bulk_batch_s and pace_s:
-            most = min(most, self.config.bulk_batch_s / pace_s)
+        paces = self._paces.get(method.name)
+        if priority == "bulk" and self.config.bulk_batch_s and paces:
+            units, took_s = (sum(column) for column in zip(*paces, strict=True))
+            most = min(most, self.config.bulk_batch_s * units / max(took_s, 1e-6))
         return most
 
     def _tell(self) -> None:

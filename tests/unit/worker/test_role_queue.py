@@ -65,6 +65,18 @@ class TestBatch:
         assert len(interactive) == 10
         assert len(bulk) == 5
 
+    def test_of_bulk_work_is_not_cut_because_queries_are_short(self) -> None:
+        def act(queue: RoleQueue) -> int:
+            for _ in range(20):
+                queue.submit(request([2], "interactive"))
+                query = queue.take()
+                assert query is not None
+                queue.ran(query, took_s=0.01)
+            queue.submit(request([100] * 10))
+            return len(units_of(queue.take()))
+
+        assert with_queue(BOUNDED_IN_TIME, act) == 10
+
     def test_is_smaller_after_one_that_did_not_fit_and_grows_back(self) -> None:
         def act(queue: RoleQueue) -> list[int]:
             queue.submit(request([100] * 60))
