@@ -60,7 +60,8 @@ class MemoryLedger:
         peak = self.known(config) or self._guess(config)
         demand = {CPU: peak.mib}
         if config.device != CPU:
-            demand[config.device] = peak.device_mib
+            # Inside a container the driver may know our processes under other ids and tell nothing of them.
+            demand[config.device] = peak.device_mib or self._guess(config).device_mib
         return demand
 
     def _guess(self, config: RoleConfig) -> Peak:

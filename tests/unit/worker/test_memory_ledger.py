@@ -86,6 +86,14 @@ class TestLedger:
         assert ledger.excess(demand_mib) == ["800 MiB of cuda:1, whose budget is 700 MiB"]
 
 
+    def test_guesses_the_memory_of_a_gpu_of_which_the_driver_tells_nothing(self, tmp_path: Path) -> None:
+        peaks = store(tmp_path)
+        ledger = MemoryLedger({"cpu": 1000, "cuda:1": 700}, peaks, CATALOG)
+        peaks.observe(peak_key(ON_GPU, CATALOG), Peak(mib=600.0))
+
+        assert ledger.demand_mib(ON_GPU)["cuda:1"] > UNMEASURED_MIB
+
+
 class TestProcessMemory:
     def test_remembers_a_peak_that_is_over(self) -> None:
         grown = "import sys; held = bytearray(b'1') * (200 << 20); del held; print(flush=True); sys.stdin.read()"
