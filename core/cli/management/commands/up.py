@@ -164,9 +164,10 @@ class _Progress:
     def show(self, workers: Any) -> None:
         """Tell what is new in a report of the engine host."""
         for engine in workers.get("engines", []) if isinstance(workers, dict) else []:
-            name = f"{engine['role']} on {engine['device']}"
-            line = _engine_line(engine)
-            if engine["preload"] and line and self._told.get(name) != line:
+            if not engine["preload"]:
+                continue
+            name, line = f"{engine['role']} on {engine['device']}", _engine_line(engine)
+            if line and self._told.get(name) != line:
                 self._told[name] = line
                 sys.stderr.write(f"\n  {name}: {line} ")
                 sys.stderr.flush()
