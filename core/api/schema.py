@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any, Final
 
-_SECURITY: Final = [{"knoxApiToken": []}, {"cookieAuth": []}]
-_TOKEN: Final = [{"knoxApiToken": []}]
+_SECURITY: Final[list[dict[str, list[str]]]] = [{"knoxApiToken": []}, {"cookieAuth": []}]
+_TOKEN: Final[list[dict[str, list[str]]]] = [{"knoxApiToken": []}]
 
 
 def _path_parameter(name: str) -> dict[str, Any]:

@@ -10,7 +10,7 @@ from django.db.models import QuerySet
 from django.utils import timezone
 
 from core.access.acting import acting_as, acting_as_system
-from core.access.errors import Conflict
+from core.access.errors import Conflict, NotFound
 from core.access.models import User
 from core.access.service import audit, edit_require, visible_to
 from core.documents.models import Document, DocumentState
@@ -25,6 +25,19 @@ CANCELLED = "cancelled"
 def jobs_visible(user: User) -> QuerySet[Job]:
     """Return the jobs of documents that ``user`` may read; evaluate it inside ``acting_as``."""
     return Job.objects.filter(collection__in=visible_to(user))
+
+
+def job_latest(*, user: User, document_id: UUID) -> Job:
+    """Return the latest job of a document.
+
+    Raises:
+        NotFound: There is none, or ``user`` may not see it.
+    """
+    with acting_as(user):
+        found = jobs_visible(user).filter(document_id=document_id).order_by("-created_at").first()
+    if found is None:
+        raise NotFound(f"there is no job of document {document_id}")
+    return found
 
 
 def job_cancel(*, user: User, job_id: UUID, now: datetime | None = None) -> Job:

@@ -18,7 +18,7 @@ from django.views.decorators.http import require_GET, require_http_methods, requ
 from core.access.acting import acting_as
 from core.access.errors import CloisterError, NotFound
 from core.access.models import Collection, User
-from core.access.service import collection_create, collection_get, may_edit, visible_to
+from core.access.service import collection_create, collection_get, may_edit, may_manage, visible_to
 from core.answers.service import answer_create, answer_json
 from core.documents.models import Document, DocumentState
 from core.documents.service import document_get, documents_visible
@@ -111,7 +111,8 @@ def collection(request: HttpRequest, collection_id: UUID) -> HttpResponse:
         "kinds": SEGMENT_KINDS,
         "question_max": QUESTION_MAX_CHARS,
         "may_edit": may_edit(_user(request), found),
-        **_document_rows(_user(request), found),
+        "may_manage": may_manage(_user(request), found),
+        **document_rows(_user(request), found),
     }
     return render(request, "web/collection.html", context)
 
@@ -121,10 +122,12 @@ def collection(request: HttpRequest, collection_id: UUID) -> HttpResponse:
 def documents(request: HttpRequest, collection_id: UUID) -> HttpResponse:
     """Render the table of documents; htmx asks again while something is unfinished."""
     found = _collection(request, collection_id)
-    return render(request, "web/documents.html", {"collection": found, **_document_rows(_user(request), found)})
+    context = {"collection": found, "may_edit": may_edit(_user(request), found)}
+    return render(request, "web/documents.html", {**context, **document_rows(_user(request), found)})
 
 
-def _document_rows(user: User, found: Collection) -> dict[str, Any]:
+def document_rows(user: User, found: Collection) -> dict[str, Any]:
+    """Return what the table of a collection's documents shows."""
     with acting_as(user):
         inside = documents_visible(user).filter(collection=found)
         rows = [_document_row(document) for document in inside.order_by("-created_at")[:DOCUMENTS_SHOWN]]
