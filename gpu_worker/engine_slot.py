@@ -63,7 +63,7 @@ class EngineSlot:
         self._failures = 0
         self._not_before = 0.0
         self._tasks: set[asyncio.Task[None]] = set()
-        queue.listen(self._work.set)
+        queue.listen(self._work_came)
 
     @property
     def is_loaded(self) -> bool:
@@ -178,7 +178,6 @@ class EngineSlot:
             self._free.release()
             return
         self.in_flight += 1
-        self.history.used(time.monotonic())
         task = asyncio.create_task(self._execute(child, batch))
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
@@ -205,6 +204,10 @@ class EngineSlot:
         # Copies that left work to this one may have more of it now than this one can take.
         for sibling in self.siblings:
             sibling.look()
+
+    def _work_came(self) -> None:
+        self.history.used(time.monotonic())
+        self._work.set()
 
     def look(self) -> None:
         """Look into the queue again."""
