@@ -6,6 +6,7 @@ Both sides run in this process with the same models and cores.
 from __future__ import annotations
 
 import json
+import os
 import time
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,7 @@ from benchmarks.anchor import anchor
 from benchmarks.error_rate import character_error_rate
 from benchmarks.pages import DrawnPage, drawn_pages
 from benchmarks.report import figure_of_runs, report
+from core.host.memory import tree_pss_mib
 from core.settings.env import REPOSITORY, env
 from inference.registry import engine_load
 from inference.values import RgbImage
@@ -87,15 +89,17 @@ def main() -> dict[str, Any]:
     store = Store(env().weights, catalog)
     folders = [store.folder(MODEL), store.folder(ORIENTATION)]
     engine = engine_load("rapidocr", folders, threads=THREADS)
-    reader = raw_reader(folders[0])
     pages = drawn_pages(PAGES)
+    engine.read([page.image for page in pages])
+    pss_mib = round(tree_pss_mib([os.getpid()]))
+    reader = raw_reader(folders[0])
     beside = anchor()
     found = measured(engine, reader, pages)
     figure = figure_of_runs(
         "OCR pages/s / raw RapidOCR", found["ratios"], goal=1.3, quality=found["quality"], anchor=beside
     )
     digests = {name: catalog.model(name).digest for name in (MODEL, ORIENTATION)}
-    return report("ocr", [figure], models=digests, settings={"threads": THREADS, "rounds": ROUNDS})
+    return report("ocr", [figure], models=digests, settings={"threads": THREADS, "rounds": ROUNDS}, pss_mib=pss_mib)
 
 
 if __name__ == "__main__":

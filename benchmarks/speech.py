@@ -18,7 +18,7 @@ from benchmarks.recordings import Spoken, joined, recordings
 from benchmarks.report import Figure, figure_of_runs, report
 from core.settings.env import REPOSITORY, env
 from inference.registry import engine_load
-from inference.values import SAMPLE_RATE_HZ, SpeechRequest, Transcript
+from inference.values import SpeechRequest, Transcript
 from models_local.catalog import catalog_read
 from models_local.store import Store
 
@@ -30,6 +30,7 @@ BATCH_WINDOWS = 4
 ROUNDS = 3
 CLIPS = 10
 CLIP_S = 5.0
+"""The clips are the recordings that come nearest to this length."""
 
 
 def compared(ways: Mapping[str, Callable[[], str]]) -> tuple[dict[str, list[float]], dict[str, str]]:
@@ -80,11 +81,11 @@ def long_recording(engine: Any, model: WhisperModel, spoken: Spoken) -> list[Fig
     ]
 
 
-def short_clips(engine: Any, model: WhisperModel, spoken: Spoken) -> list[Figure]:
+def short_clips(engine: Any, model: WhisperModel, spoken: list[Spoken]) -> list[Figure]:
     """Compare ten clips in one call with the same clips one by one, in this engine and in the library."""
-    length = round(CLIP_S * SAMPLE_RATE_HZ)
-    clips = [spoken.sound[start : start + length] for start in range(0, CLIPS * length, length)]
+    clips = [one.sound for one in spoken]
     requests = [SpeechRequest(waveform=clip, language=LANGUAGE) for clip in clips]
+    wanted = " ".join(one.text for one in spoken)
     pipeline = BatchedInferencePipeline(model)
 
     def packed() -> str:
@@ -102,16 +103,26 @@ def short_clips(engine: Any, model: WhisperModel, spoken: Spoken) -> list[Figure
 
     beside = anchor()
     seconds, texts = compared({"packed": packed, "one_by_one": one_by_one, "library": library})
-    same = round(1 - word_error_rate(texts["library"], texts["packed"]), 4)
+    quality = {f"wer_{name}": round(word_error_rate(wanted, text), 4) for name, text in texts.items()}
+    quality["clip_s"] = round(sum(one.duration_s for one in spoken) / len(spoken), 2)
     return [
         figure_of_runs(
             f"ten 5-s clips packed / one by one {where}",
             [theirs / own for own, theirs in zip(seconds["packed"], seconds[way], strict=True)],
-            goal=2.5,
-            quality={"words as the library": same, "words as alone": texts["packed"] == texts["one_by_one"]},
+            goal=goal,
+            quality=quality,
             anchor=beside,
+            reason=reason,
         )
-        for way, where in (("library", "with the library"), ("one_by_one", "in this engine"))
+        for way, where, goal, reason in (
+            ("library", "with the library", 2.5, ""),
+            (
+                "one_by_one",
+                "in this engine",
+                None,
+                "only reported: this engine does not pad a single clip to 30 s either",
+            ),
+        )
     ]
 
 
@@ -125,12 +136,13 @@ def main() -> dict[str, Any]:
     catalog = catalog_read(REPOSITORY / "configs" / "models.toml")
     store = Store(env().weights, catalog)
     options = {"beam_size": BEAM, "batch_windows": BATCH_WINDOWS}
-    spoken = joined(recordings())
+    spoken = recordings()
+    clips = sorted(spoken, key=lambda one: abs(one.duration_s - CLIP_S))[:CLIPS]
     engine = engine_load("faster_whisper", [store.folder(MODEL)], threads=THREADS, options=options)
     raw = WhisperModel(
         str(store.folder(MODEL)), device="cpu", compute_type="int8", cpu_threads=THREADS, local_files_only=True
     )
-    figures = [*long_recording(engine, raw, spoken), *short_clips(engine, raw, spoken)]
+    figures = [*long_recording(engine, raw, joined(spoken)), *short_clips(engine, raw, clips)]
     return report(
         "speech",
         figures,

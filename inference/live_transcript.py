@@ -172,11 +172,11 @@ def _keep_from_s(
         ]
         if ends:
             return max(keep_s, _gap_s(confirmed, partial, ends[-1]))
-    if length_s > LIVE_WINDOW_MAX_S - 1.0:
+    if length_s > LIVE_WINDOW_MAX_S - 1.0 and heard_until_s <= state.heard_until_s:
+        # The same sound twice, and still no end: where nothing was agreed on, such as noise with a voice in it, half of
+        # it is given up.
         cuts = [_gap_s(confirmed, partial, index) for index in _last_resorts(confirmed)]
-        # Where the same sound twice gives nothing to agree on, such as noise with a voice in it, half is given up.
-        given_up = [keep_s + length_s / 2] if heard_until_s <= state.heard_until_s else []
-        return next((cut_s for cut_s in (*cuts, *given_up) if cut_s > keep_s + 1.0), keep_s)
+        return next(cut_s for cut_s in (*cuts, keep_s + length_s / 2) if cut_s > keep_s + 1.0)
     return keep_s
 
 

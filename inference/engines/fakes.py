@@ -438,15 +438,19 @@ def _sound_check(index: int, waveform: Waveform) -> None:
 
 def _heard_words(waveform: Waveform) -> Iterator[Word]:
     frame = round(TONE_S * SAMPLE_RATE_HZ)
-    letters = [_heard_letter(waveform[start : start + frame]) for start in range(0, len(waveform) - frame + 1, frame)]
+    sounding = np.flatnonzero(waveform)
+    # A sine begins at zero, so that the first sample that sounds is the second of its tone.
+    first = (int(sounding[0]) - 1) % frame if len(sounding) else 0
+    starts = range(first, len(waveform) - frame + 1, frame)
+    letters = [_heard_letter(waveform[start : start + frame]) for start in starts]
     for heard, group in itertools.groupby(enumerate(letters), key=lambda entry: entry[1] is not None):
         if not heard:
             continue
         run = list(group)
         yield Word(
             text="".join(str(letter) for _, letter in run),
-            start_s=round(run[0][0] * TONE_S, 3),
-            end_s=round((run[-1][0] + 1) * TONE_S, 3),
+            start_s=round(first / SAMPLE_RATE_HZ + run[0][0] * TONE_S, 3),
+            end_s=round(first / SAMPLE_RATE_HZ + (run[-1][0] + 1) * TONE_S, 3),
             probability=1.0,
         )
 

@@ -28,6 +28,8 @@ LONGEST_ASPECT = 6.0
 SHORTEST_PX = 64
 LARGEST_ASPECT = 4.0
 POOR_CONFIDENCE = 0.8
+TALL_WEIGHT = 0.9
+"""The library turns a line that stands before it reads it, so that a page on its side can read as well as upright."""
 MEAN_RGB = (0.485, 0.456, 0.406)
 STD_RGB = (0.229, 0.224, 0.225)
 
@@ -43,17 +45,22 @@ class _Attempt:
 
     @property
     def quality(self) -> float:
-        """Characters read, weighted by how sure the recogniser is; unsure ones count little."""
-        return sum(len(text) * score**4 for text, score in zip(self.texts, self.scores, strict=True))
+        """Characters read, weighted by how sure the recogniser is; unsure ones and standing lines count less."""
+        weights = np.where(self._is_tall, TALL_WEIGHT, 1.0)
+        read = zip(self.texts, self.scores, weights.tolist(), strict=True)
+        return float(sum(len(text) * score**4 * weight for text, score, weight in read))
 
     @property
     def is_poor(self) -> bool:
         if not self.texts:
             return False
+        return bool(self._is_tall.mean() > 0.5) or float(np.median(self.scores)) < POOR_CONFIDENCE
+
+    @property
+    def _is_tall(self) -> npt.NDArray[np.bool_]:
         along = np.linalg.norm(self.quads[:, 1] - self.quads[:, 0], axis=1)
         across = np.linalg.norm(self.quads[:, 3] - self.quads[:, 0], axis=1)
-        tall = across > 1.5 * along
-        return bool(tall.mean() > 0.5) or float(np.median(self.scores)) < POOR_CONFIDENCE
+        return np.asarray(across > 1.5 * along)
 
 
 class RapidOcrRecognizer:

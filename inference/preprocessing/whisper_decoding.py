@@ -239,8 +239,8 @@ def _words(timed: Iterable[dict[str, Any]], offset_s: float) -> list[Word]:
     return [
         Word(
             text=one["word"],
-            start_s=one["start"] - offset_s,
-            end_s=one["end"] - offset_s,
+            start_s=float(one["start"]) - offset_s,
+            end_s=float(one["end"]) - offset_s,
             probability=float(one["probability"]),
         )
         for one in timed

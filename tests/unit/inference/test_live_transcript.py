@@ -115,7 +115,7 @@ class TestWholeSession:
             is_last = heard_s >= duration_s
             (heard,) = engine.transcribe([sound[first:end]])
             one = live_pass(state, heard, heard_until_s=heard_s, is_last=is_last)
-            longest_s = max(longest_s, heard_s - state.keep_from_s)
+            longest_s = max(longest_s, round(heard_s - state.keep_from_s, 6))
             confirmed += one.confirmed
             lags += [heard_s - word.end_s for word in one.confirmed]
             state = one.state
