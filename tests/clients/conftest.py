@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 import json
 import subprocess
 import sys
@@ -77,12 +78,13 @@ def asked(few_questions, stack, tmp_path_factory, django_db_blocker) -> dict[str
 
 @pytest.fixture(scope="session")
 def run_client(asked) -> Callable[..., Outcome]:
-    """Runs a client's cases in its own virtual environment."""
+    """Runs a client's cases in its own virtual environment, once for all tests that ask for them."""
 
-    def run(name: str, script: str, **more: Any) -> Outcome:
+    @functools.cache
+    def run(name: str, script: str, formats: tuple[str, ...] = ()) -> Outcome:
         done = subprocess.run(
             [str(client_python(name)), str(HERE / script)],
-            input=json.dumps({**asked, **more}),
+            input=json.dumps({**asked, "formats": formats}),
             capture_output=True,
             text=True,
             check=False,

@@ -12,8 +12,8 @@ pytestmark = pytest.mark.clients
 
 CANCEL_LIMIT_MS = 1000
 FORMATS = {
-    "openai-newest": ["json", "text", "srt", "vtt", "verbose_json", "diarized_json"],
-    "openai-1x": ["verbose_json", "srt"],
+    "openai-newest": ("json", "text", "srt", "vtt", "verbose_json", "diarized_json"),
+    "openai-1x": ("verbose_json", "srt"),
 }
 
 
