@@ -7,6 +7,7 @@ security is the second lock. ``*_sql`` functions return what is executed, so tha
 from __future__ import annotations
 
 import dataclasses
+import time
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 from uuid import UUID
@@ -17,7 +18,7 @@ from pgvector import HalfVector
 
 from core.search.filters import Condition, filter_sql
 from core.search.filters import Filter as WantedFilter
-from core.search.terms import QueryTerms
+from core.search.terms import DOCUMENT_FREQUENCY_CAP, QueryTerms, Term
 from core.segments.models import EmbeddingSpace
 
 EXACT_SCAN_ROWS = 5000
@@ -26,8 +27,20 @@ EXACT_SCAN_ROWS = 5000
 EF_SEARCH = 200
 """Recall@10 of 0.998 was measured at this value on 100,000 vectors of 384 dimensions."""
 
+RANKED_ROWS = 2000
+"""Matches whose cover density is computed: it reads every position, and only parts those that share the same words."""
+
+MANY_TOLD_S = 60.0
+"""How long a process believes that a scope holds more than ``EXACT_SCAN_ROWS`` vectors; counting them costs as much as
+the search. When it no longer holds, the index finds too few and the exact scan answers all the same."""
+
+MANY_TOLD_MAX = 1000
+
 PHRASE = "phraseto_tsquery('pg_catalog.simple', %s)"
 """Quoted words are meant as they stand: no stems, no stop words; every segment is indexed that way too."""
+
+
+_many_until_s: dict[tuple[int, frozenset[UUID]], float] = {}
 
 
 class Statement(NamedTuple):
@@ -95,23 +108,31 @@ def full_text_leg(*, scope: Scope, terms: QueryTerms, limit: int) -> list[LegHit
 
 
 def full_text_sql(scope: Scope, terms: QueryTerms, limit: int) -> Statement:
-    """Return the statement of the full-text leg."""
-    share, share_values, match, match_values = _share(scope, terms)
+    """Return the statement of the full-text leg: shares of all that match, the cover density of the best."""
     condition = scope.condition()
+    if terms.terms:
+        share = " + ".join("(s.search_vector @@ %s::tsquery)::int * %s" for _ in terms.terms)
+        weights = [value for term in terms.terms for value in (term.tsquery, term.weight / terms.total_weight)]
+        match, matched, ranked = "%s::tsquery", _any(_telling(terms.terms)), _any(terms.terms)
+    else:
+        share, weights, match, matched, ranked = "1.0", [], PHRASE, scope.phrases[0], scope.phrases[0]
     return Statement(
-        f"SELECT s.id, {share} AS share FROM segments_segment s {_joins(condition)}"  # noqa: S608 - values are bound
+        f"SELECT m.id, m.share FROM (SELECT s.id, s.search_vector, {share} AS share "  # noqa: S608 - values are bound
+        f"FROM segments_segment s {_joins(condition)}"
         f"WHERE s.search_vector @@ {match} AND s.collection_id = ANY(%s) AND {condition.sql} "
-        f"ORDER BY share DESC, ts_rank_cd(s.search_vector, {match}, 1) DESC, s.id LIMIT %s",
-        [*share_values, *match_values, list(scope.collection_ids), *condition.values, *match_values, limit],
+        "ORDER BY share DESC, s.id LIMIT %s) AS m "
+        f"ORDER BY m.share DESC, ts_rank_cd(m.search_vector, {match}, 1) DESC, m.id LIMIT %s",
+        [*weights, matched, list(scope.collection_ids), *condition.values, max(RANKED_ROWS, limit), ranked, limit],
     )
 
 
-def _share(scope: Scope, terms: QueryTerms) -> tuple[str, list[Any], str, list[Any]]:
-    if not terms.terms:
-        return "1.0", [], PHRASE, [scope.phrases[0]]
-    share = " + ".join("(s.search_vector @@ %s::tsquery)::int * %s" for _ in terms.terms)
-    weights = [value for term in terms.terms for value in (term.tsquery, term.weight / terms.total_weight)]
-    return share, weights, "%s::tsquery", [" | ".join(term.tsquery for term in terms.terms)]
+def _any(terms: Sequence[Term]) -> str:
+    return " | ".join(term.tsquery for term in terms)
+
+
+def _telling(terms: Sequence[Term]) -> Sequence[Term]:
+    """Leave out words that stand nearly everywhere, where others are rarer: alone they are no reason for a hit."""
+    return [term for term in terms if term.frequency < DOCUMENT_FREQUENCY_CAP] or terms
 
 
 def vector_leg(
@@ -124,14 +145,24 @@ def vector_leg(
     """
     if not scope.collection_ids:
         return []
-    ((vectors,),) = _rows(vectors_counted_sql(scope, space, EXACT_SCAN_ROWS + 1))
-    if not vectors:
-        return []
-    exact = vectors <= EXACT_SCAN_ROWS
+    exact = not _many(scope, space)
     rows = _rows(vector_sql(scope, space, vector, limit, exact=exact))
     if not exact and len(rows) < limit:
         rows = _rows(vector_sql(scope, space, vector, limit, exact=True))
     return [LegHit(segment_id=key, score=1.0 - distance) for key, distance in rows if 1.0 - distance >= floor]
+
+
+def _many(scope: Scope, space: EmbeddingSpace) -> bool:
+    told = (space.pk, frozenset(scope.collection_ids))
+    if not scope.narrows and time.monotonic() < _many_until_s.get(told, 0.0):
+        return True
+    ((vectors,),) = _rows(vectors_counted_sql(scope, space, EXACT_SCAN_ROWS + 1))
+    many = bool(vectors > EXACT_SCAN_ROWS)
+    if many and not scope.narrows:
+        if len(_many_until_s) >= MANY_TOLD_MAX:
+            _many_until_s.clear()
+        _many_until_s[told] = time.monotonic() + MANY_TOLD_S
+    return many
 
 
 def vector_sql(scope: Scope, space: EmbeddingSpace, vector: Sequence[float], limit: int, *, exact: bool) -> Statement:

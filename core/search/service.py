@@ -201,7 +201,7 @@ def _loaded(
     fused: Sequence[Fused[UUID]], scores: Mapping[str, Mapping[UUID, float]], *, whole: bool
 ) -> Iterator[_Candidate]:
     unread = ("search_vector",) if whole else ("search_vector", "words", "spans")
-    segments = Segment.objects.select_related("document", "part").defer(*unread).in_bulk([one.key for one in fused])
+    segments = Segment.objects.select_related("document").defer(*unread).in_bulk([one.key for one in fused])
     for one in fused:
         if one.key in segments:
             yield _Candidate(

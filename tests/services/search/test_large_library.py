@@ -30,6 +30,7 @@ from core.search.legs import (
 )
 from core.search.terms import FREQUENCIES, QueryTerms, Term
 from core.segments.models import EmbeddingSpace
+from core.segments.partition import partition_seal
 from core.segments.service import space_activate, space_create
 
 pytestmark = pytest.mark.services
@@ -105,7 +106,7 @@ def _load(admin, collections, owner_of_row, ids, vectors, space) -> None:
     parts = {
         name: _documents(collection, int((owner_of_row == name).sum())) for name, collection in collections.items()
     }
-    admin.execute(f"DROP INDEX segments_embedding_{space.pk}_hnsw")
+    admin.execute(f"DROP INDEX IF EXISTS segments_embedding_{space.pk}_hnsw")
     at = dict.fromkeys(collections, 0)
     with admin.cursor().copy(f"COPY segments_segment ({', '.join(COLUMNS)}) FROM STDIN") as copy:
         for row, (key, name) in enumerate(zip(ids, owner_of_row, strict=True)):
@@ -119,10 +120,14 @@ def _load(admin, collections, owner_of_row, ids, vectors, space) -> None:
     ) as copy:
         for key, name, vector in zip(ids, owner_of_row, vectors, strict=True):
             copy.write_row((space.pk, key, collections[name].pk, HalfVector(vector).to_text()))
-    admin.execute(
-        f"CREATE INDEX segments_embedding_{space.pk}_hnsw ON segments_embedding_{space.pk} "
-        f"USING hnsw ((embedding::halfvec({DIMENSIONS})) halfvec_cosine_ops)"
-    )
+    if space.sealed:
+        admin.execute(
+            f"CREATE INDEX segments_embedding_{space.pk}_hnsw ON segments_embedding_{space.pk} "
+            f"USING hnsw ((embedding::halfvec({DIMENSIONS})) halfvec_cosine_ops)"
+        )
+    else:
+        # Segments of other tests were there, so the space began open.
+        partition_seal(space)
     admin.execute("VACUUM ANALYZE segments_segment, segments_embedding, documents_document, documents_part")
 
 
