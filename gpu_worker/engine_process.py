@@ -151,6 +151,8 @@ def main() -> None:
     arguments.add_argument("--nice", type=int, default=0)
     chosen = arguments.parse_args()
     logging.basicConfig(level="INFO", format=f"%(asctime)s engine {chosen.role} %(levelname)s %(message)s")
+    # It would write a line for each call inside the process.
+    logging.getLogger("httpx").setLevel("WARNING")
     os.nice(chosen.nice)
     with socket.socket(fileno=chosen.fd) as connection:
         try:
