@@ -8,6 +8,7 @@ from drf_spectacular.views import SpectacularAPIView, SpectacularSwaggerSplitVie
 from core.api.answers import AnswerListView, AnswerView
 from core.api.audit import AuditView
 from core.api.collections import CollectionListView, CollectionMembersView, CollectionView
+from core.api.document_subtitles import DocumentSubtitlesView
 from core.api.documents import (
     DocumentContentView,
     DocumentListView,
@@ -33,6 +34,7 @@ urlpatterns = [
     path("documents/<uuid:document_id>", DocumentView.as_view()),
     path("documents/<uuid:document_id>/content", DocumentContentView.as_view()),
     path("documents/<uuid:document_id>/segments", DocumentSegmentsView.as_view()),
+    path("documents/<uuid:document_id>/subtitles", DocumentSubtitlesView.as_view()),
     path("segments/<uuid:segment_id>/picture", SegmentPictureView.as_view()),
     path("jobs", JobListView.as_view()),
     path("jobs/<uuid:job_id>", JobView.as_view()),
