@@ -53,6 +53,7 @@ async def search(
     collection: CollectionName | None = None,
     kinds: Annotated[list[Kind] | None, Field(description="Only segments of these kinds.")] = None,
     limit: Annotated[int, Field(ge=1, le=50)] = 10,
+    neighbours: Annotated[int, Field(ge=0, le=5, description="Passages before and after each hit.")] = 0,
 ) -> dict[str, Any]:
     """Find passages, pictures, and places of recordings by meaning; best first, each with document and anchor."""
 
@@ -63,11 +64,14 @@ async def search(
             user=user,
             embedder=query_embed,
             text=query,
+            typed=True,
             collection_ids=collection_ids,
             kinds=tuple(kinds or ()),
             limit=limit,
+            neighbours=neighbours,
+            whole=False,
         )
-        return {"hits": [hit.as_json() for hit in result.hits]}
+        return result.as_json()
 
     return await _as_caller(found)
 

@@ -8,7 +8,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
-from core.remote import worker_status
+from core.remote import worker_heartbeats
 
 
 class WorkerListView(APIView):
@@ -16,5 +16,5 @@ class WorkerListView(APIView):
 
     @extend_schema(operation_id="worker_list", responses=OpenApiTypes.OBJECT)
     def get(self, request: Request) -> Response:  # noqa: ARG002 - DRF's signature
-        """Tell what the engine host reports now; null when no worker answers in time."""
-        return Response({"workers": worker_status()})
+        """Tell what every living worker of every host last said of itself: its engines, their models and memory."""
+        return Response({"workers": worker_heartbeats()})

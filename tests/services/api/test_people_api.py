@@ -7,6 +7,7 @@ import pytest
 
 from core.access.models import Collection
 from core.jobs.service import PartUpload, document_submit
+from core.remote import worker_heartbeat_write
 
 pytestmark = pytest.mark.services
 
@@ -162,3 +163,14 @@ class TestAudit:
         ann.http.post(f"/api/collections/{ann.collection.pk}/members", json={"user": "ben", "role": "viewer"})
 
         assert ben.http.get("/api/audit", params={"collection": str(ann.collection.pk)}).status_code == 403
+
+
+class TestWorkers:
+    def test_those_that_live_are_listed_to_whom_is_logged_in(self, ann, web):
+        assert ann.http.get("/api/workers").json() == {"workers": []}
+        record = {"slot": "host/interactive", "engines": [{"role": "text", "resident_mib": 310}]}
+
+        worker_heartbeat_write(record)
+
+        assert ann.http.get("/api/workers").json() == {"workers": [record]}
+        assert httpx.get(f"{web.url}/api/workers").status_code == 401

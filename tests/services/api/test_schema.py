@@ -15,7 +15,7 @@ from core.settings.env import REPOSITORY, child_environment
 
 pytestmark = pytest.mark.services
 
-NEEDS_A_WORKER = "^/api/(search|status|workers|spaces/.*/compare|answers/.*/events)|^/v1/(chat|embeddings|rerank|audio)"
+NEEDS_A_WORKER = "^/api/(search|status|spaces/.*/compare|answers/.*/events)|^/v1/(chat|embeddings|rerank|audio)"
 """Without one they wait; the end-to-end lane sends them to a whole stack."""
 
 
