@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import Protocol
 from uuid import UUID
 
@@ -81,6 +81,7 @@ def segments_search(
     group_by_document: bool = False,
     reranker: Reranker | None = None,
     whole: bool = True,
+    legs: Collection[str] | None = None,
 ) -> SearchResult:
     """Search everything ``user`` may see.
 
@@ -100,6 +101,7 @@ def segments_search(
         group_by_document: Group the hits by document.
         reranker: Has the last word about the order of hits with text; not asked when the query is a picture alone.
         whole: Load also the words and spans of each hit's segment, which quotes need.
+        legs: Ask only these legs, to measure what each is worth; None asks all.
 
     Raises:
         NotFound: ``collection`` does not exist or ``user`` may not see it.
@@ -109,7 +111,7 @@ def segments_search(
     spaces: dict[str, EmbeddingSpace] = {}
 
     def candidates(scope: Scope, vectors: QueryVectors) -> tuple[list[_Candidate], QueryTerms | None]:
-        found = _legs(scope, spaces, vectors.found, query, max(LEG_LIMIT, 2 * limit))
+        found = _legs(scope, spaces, vectors.found, query, limit=max(LEG_LIMIT, 2 * limit), wanted=legs)
         return _candidates(found, limit, everything=group_by_document, whole=whole), found.terms
 
     with acting_as(user):
@@ -170,18 +172,22 @@ def _legs(
     spaces: Mapping[str, EmbeddingSpace],
     vectors: Mapping[str, Sequence[float]],
     query: Query | None,
+    *,
     limit: int,
+    wanted: Collection[str] | None,
 ) -> _Found:
     planner_prepare()
-    legs: dict[str, list[LegHit]] = {}
+    found: dict[str, list[LegHit]] = {}
     terms = query_terms(query.words, scope.collection_ids, query.prefixes) if query else None
-    if terms is not None:
-        legs["full_text"] = full_text_leg(scope=scope, terms=terms, limit=limit)
+    if terms is not None and (wanted is None or "full_text" in wanted):
+        found["full_text"] = full_text_leg(scope=scope, terms=terms, limit=limit)
     for leg, vector in vectors.items():
+        if wanted is not None and leg not in wanted:
+            continue
         space = spaces[LEG_ROLES[leg]]
         floor = space.floor_image if leg == "picture_by_image" else space.floor_text
-        legs[leg] = vector_leg(scope=scope, space=space, vector=vector, floor=floor, limit=limit)
-    return _Found(legs=legs, terms=terms)
+        found[leg] = vector_leg(scope=scope, space=space, vector=vector, floor=floor, limit=limit)
+    return _Found(legs=found, terms=terms)
 
 
 def _candidates(found: _Found, wanted: int, *, everything: bool, whole: bool) -> list[_Candidate]:
