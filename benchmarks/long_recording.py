@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import av
+import django
 import numpy as np
 
 from benchmarks.anchor import anchor
@@ -22,16 +23,20 @@ from benchmarks.error_rate import word_error_rate
 from benchmarks.recordings import Spoken, joined, recordings
 from benchmarks.report import Figure, report
 from core.host.memory import tree_pss_mib
-from core.settings.env import REPOSITORY, env
-from gpu_worker.material import wave_decode
-from gpu_worker.speech_turns import Run, runs_of
-from gpu_worker.steps.probe import WINDOW_S
-from gpu_worker.steps.speech import SHARED_S
+from core.settings.env import REPOSITORY, env, environment_default
 from inference.registry import engine_load
 from inference.sandbox import Sandbox
 from inference.values import SAMPLE_RATE_HZ, SourceInfo, SpeechRequest, VoiceRequest, VoiceVectors, Waveform
 from models_local.catalog import catalog_read
 from models_local.store import Store
+
+environment_default(DJANGO_SETTINGS_MODULE="core.settings.base")
+django.setup()
+
+from gpu_worker.material import wave_decode  # noqa: E402 - models load after Django is set up
+from gpu_worker.speech_turns import Run, runs_of  # noqa: E402
+from gpu_worker.steps.probe import WINDOW_S  # noqa: E402
+from gpu_worker.steps.speech import SHARED_S  # noqa: E402
 
 HOURS = 8
 PERIOD_S = 617.0

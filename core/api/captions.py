@@ -2,7 +2,8 @@
 
 The client sends binary frames of mono 16 kHz s16le sound and text frames of JSON: ``{"type": "start", "language": "en",
 "hot_words": [...]}`` before the first sound where it wants to state these, ``{"type": "end"}`` after the last. It gets
-``ready``, ``confirmed`` (words with their times), ``partial`` (what may still change), ``done`` or ``error``.
+``ready`` (the engine is loaded), ``confirmed`` (words with their times), ``partial`` (what may still change), ``done``
+or ``error``.
 
 The web process keeps the sound that is still needed, and no model: a worker runs every pass.
 """
@@ -23,7 +24,7 @@ from rest_framework import serializers
 
 from core.access.models import User
 from core.api.bearer import bearer_user
-from core.remote import CaptionsPass, WorkerRefused, WorkerUnavailable, captions_hear
+from core.remote import SOCKET_TIMEOUT_S, CaptionsPass, WorkerRefused, WorkerUnavailable, captions_hear
 from inference.values import LIVE_WINDOW_MAX_S, SAMPLE_RATE_HZ
 
 logger = logging.getLogger(__name__)
@@ -36,6 +37,7 @@ BACKLOG_MAX_S: Final = 30.0
 """With so much sound waiting nothing more is read from the client until a pass is done."""
 
 FRAME_MAX_BYTES: Final = 10 * SAMPLE_RATE_HZ * SAMPLE_BYTES
+SILENCE: Final = bytes(SAMPLE_RATE_HZ // 10 * SAMPLE_BYTES)
 SESSIONS_MAX: Final = 32
 """In one web process; each keeps up to a minute of sound."""
 
@@ -105,7 +107,6 @@ class CaptionsConsumer(AsyncWebsocketConsumer):  # type: ignore[misc]
         self._hot_words: tuple[str, ...] = ()
         self._changed = asyncio.Condition()
         self._task = asyncio.create_task(self._passes())
-        await self._say("ready", sample_rate_hz=SAMPLE_RATE_HZ, format="s16le", channels=1)
 
     async def receive(self, text_data: str | None = None, bytes_data: bytes | None = None) -> None:
         """Take sound, or a message about it."""
@@ -162,24 +163,18 @@ class CaptionsConsumer(AsyncWebsocketConsumer):  # type: ignore[misc]
             await self._fail("invalid", "the types are 'start', before any sound, and 'end'", CLOSE_INVALID)
 
     async def _passes(self) -> None:
-        client = redis.asyncio.Redis.from_url(settings.BROKER_URL, protocol=2)
+        client = redis.asyncio.Redis.from_url(settings.BROKER_URL, protocol=2, socket_timeout=SOCKET_TIMEOUT_S)
         state: dict[str, Any] | None = None
         try:
+            # A moment of silence loads the engine, so that nobody speaks into the time that this takes.
+            await captions_hear(client, self._pass_over(SILENCE, state, is_last=False))
+            await self._say("ready", sample_rate_hz=SAMPLE_RATE_HZ, format="s16le", channels=1)
             is_last = False
             while not is_last:
                 await self._pass_due()
                 window = self._sound.window()
                 is_last = self._ended and len(window) == self._sound_bytes()
-                found = await captions_hear(
-                    client,
-                    CaptionsPass(
-                        sound=window,
-                        state=state,
-                        language=self._language,
-                        hot_words=self._hot_words,
-                        is_last=is_last,
-                    ),
-                )
+                found = await captions_hear(client, self._pass_over(window, state, is_last=is_last))
                 state = found["state"]
                 await self._found(found)
             await self._say("done", heard_s=round(self._heard_s, 2))
@@ -195,6 +190,11 @@ class CaptionsConsumer(AsyncWebsocketConsumer):  # type: ignore[misc]
             await client.aclose()
             async with self._changed:
                 self._changed.notify_all()
+
+    def _pass_over(self, sound: bytes, state: dict[str, Any] | None, *, is_last: bool) -> CaptionsPass:
+        return CaptionsPass(
+            sound=sound, state=state, language=self._language, hot_words=self._hot_words, is_last=is_last
+        )
 
     async def _pass_due(self) -> None:
         async with self._changed:
