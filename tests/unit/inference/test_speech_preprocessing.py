@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from inference.preprocessing import mel
-from inference.preprocessing.speech_window import WINDOW_SAMPLES, speech_windows
+from inference.preprocessing.speech_window import WINDOW_SAMPLES, clipped, pause_cut, speech_windows
 from inference.preprocessing.utterance import LONGEST_S, utterances_split, words_whole
 from inference.values import SAMPLE_RATE_HZ, Word
 
@@ -41,6 +41,28 @@ class TestSpeechWindows:
 
     def test_of_silence_are_none(self):
         assert speech_windows(np.zeros(1000, np.float32), []) == []
+
+
+class TestPauseCut:
+    def test_is_in_the_middle_of_the_longest_pause(self):
+        assert pause_cut(np.zeros(160_000, np.float32), [(0, 40_000), (48_000, 90_000), (122_000, 160_000)]) == 106_000
+
+    def test_counts_the_silence_at_both_ends(self):
+        assert pause_cut(np.zeros(160_000, np.float32), [(80_000, 160_000)]) == 40_000
+
+    def test_is_the_quietest_place_where_nobody_pauses(self):
+        sound = np.ones(160_000, np.float32)
+        sound[100_800:102_400] = 0.1
+
+        assert pause_cut(sound, [(0, 160_000)]) == 101_600
+
+    def test_of_nothing_is_its_start(self):
+        assert pause_cut(np.zeros(0, np.float32), []) == 0
+
+
+class TestClipped:
+    def test_keeps_what_lies_between(self):
+        assert clipped([(0, 10), (20, 30), (40, 50)], 5, 25) == [(5, 10), (20, 25)]
 
 
 class TestWordsWhole:
