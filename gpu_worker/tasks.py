@@ -12,7 +12,7 @@ from uuid import UUID, uuid4
 import numpy as np
 
 from core import remote, task_names
-from core.answers.service import answer_run
+from core.answers.run import Engines, answer_run
 from core.celery_app import app
 from core.chat_stream import ChatCall
 from core.remote import Recording
@@ -21,6 +21,7 @@ from gpu_worker.calls.captions import captions_hear
 from gpu_worker.calls.chat import chat_run
 from gpu_worker.calls.counting import language_tokens
 from gpu_worker.calls.embedding import batch_embed, passages_score
+from gpu_worker.calls.picture_question import picture_ask
 from gpu_worker.calls.pictures import picture_of_bytes
 from gpu_worker.calls.transcription import recording_transcribe
 from gpu_worker.space_fill import fill_run
@@ -58,9 +59,12 @@ def answer_generate_task(answer_id: str) -> None:
         try:
             answer_run(
                 answer_id=answer_id,
-                language_model=language_model,
-                query_embedder=query_vector,
-                sentence_embedder=_sentences_embed,
+                engines=Engines(
+                    language_model=language_model,
+                    query_embedder=query_vector,
+                    sentence_embedder=_sentences_embed,
+                    picture_answerer=picture_ask,
+                ),
             )
         except InferenceError as error:
             logger.warning("answer %s failed: %s", answer_id, error)

@@ -12,16 +12,13 @@ from uuid import UUID
 import numpy as np
 
 from core.answers.spans import sentence_spans
-from core.search.terms import words
+from core.answers.wording import DEFAULT_LANGUAGE, content_words, lexical_support, text_keys, word_keys
 from core.segments.models import Segment
 from core.settings.calibration import Attribution
 from inference.values import Vectors
 
 SentenceEmbedder = Callable[[Sequence[str]], Vectors]
 """Texts to float32 unit vectors, shape (texts, dimensions)."""
-
-MAX_SPANS = 120
-"""Spans looked at for one answer; eight segments of 240 tokens hold fewer."""
 
 CELL_GAP = " | "
 """Stands between the cells of a row in a table's text."""
@@ -30,16 +27,13 @@ PICTURE_KINDS = frozenset({"image", "frame"})
 
 PROSE_KINDS = frozenset({"text", "speech"})
 
-_STOP_WORDS = frozenset(
-    """
-    a an and are as at be been but by did do does for from had has have he her his how i if in into is it its more
-    no not of on or our she so some such than that the their them there these they this those to was we were what
-    when where which who whom why will with would you your about after according also any because before can could
-    may should source sources text document
-    """.split()  # noqa: SIM905 - prose reads better than ninety quoted words
-)
+LISTING_LINE_CHARS = 40
+"""Prose is wrapped at wider lines: a block whose lines are mostly shorter is a list, a verse or a reference card."""
+
+_KEY_AND_VALUE = re.compile(r"\s*\S{1,60}[:=]\s")
+_WIDE_GAP = re.compile(r"\S[ \t]{3,}\S")
+
 _NUMBER = re.compile(r"\d+(?:[.,:]\d+)*")
-_STEM_CHARS = 5
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -49,7 +43,8 @@ class Span:
     Attributes:
         quote: Exactly ``segment.text[start:end]``.
         context: Words around it that its meaning rests on: headings, the header row of its table.
-        meaning: What is embedded and compared: the quote; for a row of a table each cell with its column's name.
+        meaning: What is compared: the quote; for a row of a table each cell with its column's name.
+        beside: The quote with the spans before and after it; a row of a table has none.
     """
 
     segment: Segment
@@ -58,6 +53,13 @@ class Span:
     quote: str
     context: str
     meaning: str
+    beside: str = ""
+
+    @property
+    def embedded(self) -> str:
+        """What is turned into a vector: the meaning under its headings."""
+        headings = " ".join(self.segment.heading_path)
+        return f"{headings}: {self.meaning}" if headings else self.meaning
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -82,24 +84,29 @@ class Citation:
         }
 
 
-def segment_spans(segments: Sequence[Segment], *, question: str) -> list[Span]:
-    """Return the quotable spans of the segments in their order, at most ``MAX_SPANS``.
+def segment_spans(segments: Sequence[Segment]) -> list[Span]:
+    """Return the quotable spans of the segments in their order."""
+    return [span for segment in segments for span in _spans(segment)]
 
-    Of long tables there are more: then those stay that share the most words with the question.
-    """
-    spans: list[Span] = []
-    for segment in segments:
-        headings = " ".join(segment.heading_path)
-        header_row = segment.text.split("\n", 1)[0] if segment.kind == "table" else ""
-        for start, end in _sentences(segment):
-            quote = segment.text[start:end]
-            context = f"{headings} {header_row if header_row != quote else ''}".strip()
-            meaning = _row_meaning(header_row, quote) if header_row and header_row != quote else quote
-            spans.append(Span(segment=segment, start=start, end=end, quote=quote, context=context, meaning=meaning))
-    if len(spans) <= MAX_SPANS:
-        return spans
-    by_words = sorted(range(len(spans)), key=lambda index: -lexical_support(question, spans[index].meaning))
-    return [spans[index] for index in sorted(by_words[:MAX_SPANS])]
+
+def _spans(segment: Segment) -> Iterator[Span]:
+    is_table = segment.kind == "table"
+    headings = " ".join(segment.heading_path)
+    header_row = segment.text.split("\n", 1)[0] if is_table else ""
+    found = list(_sentences(segment))
+    for index, (start, end) in enumerate(found):
+        quote = segment.text[start:end]
+        heads = header_row if header_row != quote else ""
+        around = found[max(0, index - 1) : index + 2]
+        yield Span(
+            segment=segment,
+            start=start,
+            end=end,
+            quote=quote,
+            context=f"{headings} {heads}".strip(),
+            meaning=_row_meaning(heads, quote) if heads else quote,
+            beside=quote if is_table else segment.text[min(one[0] for one in around) : max(one[1] for one in around)],
+        )
 
 
 def _row_meaning(header_row: str, row: str) -> str:
@@ -113,13 +120,23 @@ def _sentences(segment: Segment) -> Iterator[tuple[int, int]]:
     blocks = [(start, end) for start, end, _ in segment.spans or []] or [(0, len(segment.text))]
     for block_start, block_end in blocks:
         block = segment.text[block_start:block_end]
-        found = sentence_spans(block, by_line=segment.kind not in PROSE_KINDS)
+        is_listing = segment.kind in PROSE_KINDS and _is_listing(block)
+        found = sentence_spans(block, by_line=is_listing or segment.kind not in PROSE_KINDS)
         for start, end in found:
             yield block_start + start, block_start + end
-        if segment.kind in PICTURE_KINDS:
-            # A line of a picture often means something only with its neighbour: the title above, the label beside.
+        if segment.kind in PICTURE_KINDS or is_listing:
+            # Such a line often means something only with its neighbour: the title above, the label beside.
             for (start, _), (_, end) in itertools.pairwise(found):
                 yield block_start + start, block_start + end
+
+
+def _is_listing(block: str) -> bool:
+    lines = [line for line in block.split("\n") if line.strip()]
+    # The fields of a record belong together.
+    if len(lines) < 2 or all(_KEY_AND_VALUE.match(line) for line in lines):
+        return False
+    short = sum(len(line.strip()) < LISTING_LINE_CHARS or _WIDE_GAP.search(line) is not None for line in lines)
+    return short > len(lines) / 2
 
 
 def quote_anchor(span: Span) -> dict[str, Any]:
@@ -157,14 +174,23 @@ class Attributor:
     """Finds support for sentences among the spans of the segments that an answer was given."""
 
     def __init__(
-        self, *, spans: Sequence[Span], question: str, embed: SentenceEmbedder, calibration: Attribution
+        self,
+        *,
+        spans: Sequence[Span],
+        question: str,
+        embed: SentenceEmbedder,
+        calibration: Attribution,
+        language: str = DEFAULT_LANGUAGE,
     ) -> None:
         self._spans = list(spans)
         self._question_numbers = set(_NUMBER.findall(question))
-        self._question_stems = {word_stem(word) for word in words(question)}
+        self._language = language
+        self._question_keys = text_keys((question,), language)
         self._embed = embed
         self._calibration = calibration
-        self.vectors: Vectors = embed([span.meaning for span in spans]) if spans else np.zeros((0, 1), dtype=np.float32)
+        self.vectors: Vectors = (
+            embed([span.embedded for span in spans]) if spans else np.zeros((0, 1), dtype=np.float32)
+        )
 
     def support(self, sentence: str) -> Citation | None:
         """Return the best supporting quote of a sentence, or None when no span supports it enough."""
@@ -196,13 +222,16 @@ class Attributor:
 
     def _mixed(self, text: str, span: Span, cosine: float) -> float:
         share = self._calibration.lexical_share
-        return share * lexical_support(text, f"{span.context} {span.quote}") + (1 - share) * max(0.0, cosine)
+        return share * lexical_support(text, f"{span.context} {span.quote}", self._language) + (1 - share) * max(
+            0.0, cosine
+        )
 
     def _news_stands_in(self, sentence: str, evidence: str) -> bool:
         """Whether what the sentence adds to the question stands in the evidence; repeating it adds nothing."""
-        news = [word for word in content_words(sentence) if word_stem(word) not in self._question_stems]
-        held = {word_stem(word) for word in words(evidence)}
-        found = sum(word_stem(word) in held for word in news)
+        keys = [word_keys(word, self._language) for word in content_words(sentence)]
+        news = [one for one in keys if self._question_keys.isdisjoint(one)]
+        held = text_keys((evidence,), self._language)
+        found = sum(not held.isdisjoint(one) for one in news)
         return bool(news) and found >= self._calibration.news_share * len(news)
 
 
@@ -217,20 +246,14 @@ def cite(span: Span) -> Citation:
     )
 
 
-def content_words(text: str) -> list[str]:
-    """Return the words of a text that carry meaning, numbers included."""
-    return [word for word in words(text) if word not in _STOP_WORDS]
-
-
-def lexical_support(sentence: str, evidence: str) -> float:
-    """Return the share (0 to 1) of the sentence's content words that the evidence holds, compared by their stems."""
-    wanted = content_words(sentence)
-    if not wanted:
-        return 0.0
-    held = {word_stem(word) for word in words(evidence)}
-    return sum(word_stem(word) in held for word in wanted) / len(wanted)
-
-
-def word_stem(word: str) -> str:
-    """Return what two spellings of a word share: its first letters; a number stands for itself alone."""
-    return word if word.isdigit() else word[:_STEM_CHARS]
+def cite_picture(segment: Segment) -> Citation:
+    """Cite a picture as a whole: its anchor, and the first stretch of what is known about it."""
+    first = (segment.spans or [])[:1]
+    caption = segment.text[first[0][0] : first[0][1]] if first else segment.text.split("\n", 1)[0]
+    return Citation(
+        document_id=segment.document_id,
+        segment_id=segment.pk,
+        sha256=segment.document.sha256,
+        quote=caption,
+        anchor=dict(segment.anchor),
+    )

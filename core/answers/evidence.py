@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from uuid import UUID
 
 import numpy as np
 import numpy.typing as npt
 
-from core.answers.attribution import Span, content_words, lexical_support, word_stem
-from core.search.terms import QueryTerms, words
+from core.answers.attribution import Span
+from core.answers.features import FEATURES, Asked, Embedder, span_features
 from core.settings.calibration import Refusal
 from inference.values import Vectors
 
@@ -20,105 +21,68 @@ class Evidence:
     """What speaks for an answer.
 
     Attributes:
-        coverage: Weighted share (0 to 1) of the question's content words that the best span and its surroundings hold.
-        similarity: Cosine of the question and that span.
-        news: How much that span adds to the question, 0 (nothing) to 1 (two content words or more).
+        features: Of the best span, by name.
         probability: Calibrated probability that the question is answerable.
-        answerable: Whether it reaches the threshold.
+        threshold: What it must reach.
         ranked: Indices of the spans, the one that answers best first.
-        logits: Of each span, in the spans' order.
+        strengths: Log-odds of each span, in the spans' order.
     """
 
-    coverage: float
-    similarity: float
-    news: float
+    features: Mapping[str, float]
     probability: float
-    answerable: bool
+    threshold: float
     ranked: tuple[int, ...]
-    logits: tuple[float, ...]
+    strengths: tuple[float, ...]
 
+    @property
+    def answerable(self) -> bool:
+        """Whether the question is answered."""
+        return self.probability >= self.threshold
 
-NOTHING = Evidence(coverage=0.0, similarity=0.0, news=0.0, probability=0.0, answerable=False, ranked=(), logits=())
+    def near_best(self, margin: float) -> list[int]:
+        """Return the spans, best first, whose strength is at most ``margin`` below the best one's."""
+        if not self.ranked:
+            return []
+        least = self.strengths[self.ranked[0]] - margin
+        return [index for index in self.ranked if self.strengths[index] >= least]
 
 
 def evidence_weigh(
     *,
-    question: str,
-    question_vector: Sequence[float],
-    terms: QueryTerms | None,
+    asked: Asked,
     spans: Sequence[Span],
     span_vectors: Vectors,
-    calibration: Refusal,
+    ranks: Mapping[UUID, int],
+    embed: Embedder,
+    calibration: Mapping[str, Refusal],
 ) -> Evidence:
-    """Weigh the spans of the found segments against a question."""
-    if not spans:
-        return NOTHING
-    features = span_features(
-        question=question, question_vector=question_vector, terms=terms, spans=spans, span_vectors=span_vectors
-    )
-    weights = np.array([calibration.coverage_weight, calibration.similarity_weight, calibration.news_weight])
-    logits = features @ weights + calibration.intercept
-    ranked = sorted(range(len(spans)), key=lambda index: -logits[index])
-    best = ranked[0]
-    probability = 1.0 / (1.0 + math.exp(-logits[best]))
-    coverage, similarity, news = (float(value) for value in features[best])
-    return Evidence(
-        coverage=coverage,
-        similarity=similarity,
-        news=news,
-        probability=probability,
-        answerable=probability >= calibration.threshold,
-        ranked=tuple(ranked),
-        logits=tuple(float(logit) for logit in logits),
-    )
+    """Weigh spans against a question.
 
-
-def span_features(
-    *,
-    question: str,
-    question_vector: Sequence[float],
-    terms: QueryTerms | None,
-    spans: Sequence[Span],
-    span_vectors: Vectors,
-) -> npt.NDArray[np.float64]:
-    """Return coverage, similarity and news of every span, shape (spans, 3)."""
-    cosines = span_vectors @ np.asarray(question_vector, dtype=np.float32)
-    asked = frozenset(word_stem(word) for word in words(question))
-    return np.array(
-        [
-            [_coverage(question, terms, span), float(cosine), _news(asked, span.quote)]
-            for span, cosine in zip(spans, cosines, strict=True)
-        ]
-    ).reshape(-1, 3)
-
-
-def _news(asked: frozenset[str], quote: str) -> float:
-    """How much a span adds to the question: a heading that only repeats its words cannot answer it."""
-    news = {word for word in content_words(quote) if word_stem(word) not in asked}
-    return min(1.0, len(news) / 2)
-
-
-def _coverage(question: str, terms: QueryTerms | None, span: Span) -> float:
-    """Mean of what the span itself holds and what it holds with its surroundings.
-
-    A sentence may leave a subject to the one before it, so surroundings count; but of two spans of one segment the one
-    that itself speaks of what is asked is the better answer.
+    Args:
+        asked: The question.
+        spans: Those of ``spans_select``.
+        span_vectors: Of each span's ``embedded``.
+        ranks: Rank of each segment in the search, from 0.
+        embed: Embeds single words.
+        calibration: By text search configuration; ``other`` for languages without one of their own.
     """
-    surroundings = f"{span.context} {span.segment.text if span.segment.kind != 'table' else span.quote}"
-    return (_held(question, terms, span.meaning) + _held(question, terms, surroundings)) / 2
+    fitted = calibration.get(asked.language, calibration["other"])
+    if not spans:
+        return Evidence(features={}, probability=0.0, threshold=fitted.threshold, ranked=(), strengths=())
+    features = span_features(asked=asked, spans=spans, span_vectors=span_vectors, ranks=ranks, embed=embed)
+    strengths = features @ weights(fitted.ranking)
+    ranked = tuple(int(index) for index in np.argsort(-strengths, kind="stable"))
+    best = features[ranked[0]]
+    log_odds = float(best @ weights(fitted.deciding)) + fitted.intercept
+    return Evidence(
+        features={name: float(value) for name, value in zip(FEATURES, best, strict=True)},
+        probability=1.0 / (1.0 + math.exp(-log_odds)),
+        threshold=fitted.threshold,
+        ranked=ranked,
+        strengths=tuple(float(one) for one in strengths),
+    )
 
 
-def _held(question: str, terms: QueryTerms | None, evidence: str) -> float:
-    if terms is None or not terms.terms:
-        return lexical_support(question, evidence)
-    lowered, held = evidence.lower(), set(words(evidence))
-    prefixes = {word[:5] for word in held}
-
-    def is_held(lexeme: str) -> bool:
-        if not lexeme.isalnum():
-            # A date, a path or a part number is one lexeme of the query, but several words here.
-            return lexeme in lowered
-        return lexeme in held or (len(lexeme) >= 4 and lexeme[:5] in prefixes)
-
-    matched = sum(term.weight for term in terms.terms if any(map(is_held, term.lexemes)))
-    return matched / terms.total_weight
+def weights(named: Mapping[str, float]) -> npt.NDArray[np.float64]:
+    """Return the weights in the order of ``FEATURES``; a feature that is not named weighs nothing."""
+    return np.array([named.get(name, 0.0) for name in FEATURES])

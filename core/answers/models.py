@@ -25,13 +25,21 @@ class Answer(models.Model):
     collection = models.ForeignKey(Collection, on_delete=models.CASCADE, related_name="+")
     user = models.ForeignKey(User, on_delete=models.CASCADE, related_name="+")
     question = models.TextField()
+    conversation = models.UUIDField(
+        default=uuid.uuid4, db_index=True, help_text="The same for a question and what follows on it."
+    )
+    standalone = models.TextField(
+        blank=True, help_text="The question as condensed from messages that came with it; empty for stored turns."
+    )
     state = models.CharField(max_length=10, choices=AnswerState.choices, default=AnswerState.RUNNING)
     text = models.TextField(blank=True)
     refused = models.BooleanField(default=False)
     extractive = models.BooleanField(default=False)
     sentences = models.JSONField(default=list, help_text="[{text, citations: [n], unsupported}]")
     citations = models.JSONField(default=list, help_text="[{n, document, segment, quote, anchor, sha256}]")
-    evidence = models.JSONField(default=dict, help_text="Searched legs, hits shown, scores, threshold, model digests.")
+    evidence = models.JSONField(
+        default=dict, help_text="What was searched, found, shown to the model and decided, with model digests."
+    )
     error_message = models.TextField(blank=True)
     created_at = models.DateTimeField(auto_now_add=True)
     finished_at = models.DateTimeField(null=True)

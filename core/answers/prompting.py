@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Protocol
 
-from core.segments.models import Segment
 from inference.values import ChatMessage
 
 LANGUAGE_NAMES = {
@@ -15,25 +15,52 @@ LANGUAGE_NAMES = {
     "italian": "Italian",
     "portuguese": "Portuguese",
     "dutch": "Dutch",
+    "russian": "Russian",
+    "swedish": "Swedish",
+    "danish": "Danish",
+    "norwegian": "Norwegian",
+    "finnish": "Finnish",
+    "hungarian": "Hungarian",
+    "romanian": "Romanian",
+    "turkish": "Turkish",
+    "greek": "Greek",
 }
 
 CHARS_PER_TOKEN = 3.5
 """Lower than any of the catalog's tokenizers averages on prose, so that a prompt errs on the short side."""
 
+SOURCES_SHARE = 0.46
+"""Of the window that is left beside the answer: question, instruction and chat template need room, and scripts other
+than Latin take several tokens a word."""
+
+
+class ReadSource(Protocol):
+    """What the model reads as one source."""
+
+    @property
+    def heading_path(self) -> Sequence[str]:
+        """Headings above it."""
+        ...
+
+    @property
+    def text(self) -> str:
+        """Its words."""
+        ...
+
 
 def prompt_messages(
-    *, question: str, segments: Sequence[Segment], language: str, budget_tokens: int
+    *, question: str, sources: Sequence[ReadSource], language: str, budget_chars: int
 ) -> tuple[ChatMessage, ...]:
     """Build the conversation for one question.
 
     Args:
-        question: As asked.
-        segments: Best first; those that no longer fit into ``budget_tokens`` are left out, the first is cut to fit.
+        question: One that stands alone.
+        sources: Best first; those that no longer fit into ``budget_chars`` are left out, the first is cut to fit.
         language: Name of a text search configuration; the answer is asked for in that language.
-        budget_tokens: Tokens for all sources together.
+        budget_chars: For all sources together.
     """
-    sources = _fitting(segments, int(budget_tokens * CHARS_PER_TOKEN))
-    numbered = "\n\n".join(f"[{number}] {source}" for number, source in enumerate(sources, start=1))
+    texts = _fitting(sources, budget_chars)
+    numbered = "\n\n".join(f"[{number}] {source}" for number, source in enumerate(texts, start=1))
     system = (
         "You answer questions from the given sources and from nothing else. "
         f"Answer in {LANGUAGE_NAMES[language]}, in one short, complete sentence that repeats the exact names, numbers "
@@ -45,16 +72,30 @@ def prompt_messages(
     )
 
 
-def _fitting(segments: Sequence[Segment], budget_chars: int) -> list[str]:
-    sources: list[str] = []
+def sources_budget_chars(*, context_tokens: int, answer_tokens: int) -> int:
+    """Return how many characters of sources fit into a model's window; half of it, so that any tokenizer fits."""
+    return int((context_tokens - answer_tokens) * SOURCES_SHARE * CHARS_PER_TOKEN)
+
+
+def source_chars(heading_path: Sequence[str], text: str) -> int:
+    """Return what a source takes of the budget."""
+    return len(_shown(heading_path, text))
+
+
+def _shown(heading_path: Sequence[str], text: str) -> str:
+    heading = " > ".join(heading_path)
+    return f"{heading}\n{text}" if heading else text
+
+
+def _fitting(sources: Sequence[ReadSource], budget_chars: int) -> list[str]:
+    texts: list[str] = []
     left_chars = budget_chars
-    for segment in segments:
-        heading = " > ".join(segment.heading_path)
-        source = f"{heading}\n{segment.text}" if heading else segment.text
+    for one in sources:
+        source = _shown(one.heading_path, one.text)
         if len(source) > left_chars:
-            if not sources:
-                sources.append(source[:left_chars])
+            if not texts:
+                texts.append(source[:left_chars])
             break
-        sources.append(source)
+        texts.append(source)
         left_chars -= len(source)
-    return sources
+    return texts

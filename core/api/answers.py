@@ -21,6 +21,12 @@ class QuestionSerializer(serializers.Serializer[dict[str, str]]):
 
     question = serializers.CharField(max_length=4000)
     collection = serializers.CharField(max_length=200, help_text="Name or id.")
+    conversation = serializers.UUIDField(
+        required=False,
+        allow_null=True,
+        default=None,
+        help_text="Id of an earlier answer of yours: the question goes on with its conversation.",
+    )
 
 
 class AnswerListView(APIView):
@@ -33,7 +39,12 @@ class AnswerListView(APIView):
         fields.is_valid(raise_exception=True)
         user = user_of(request)
         collection = collection_by_name(user=user, name_or_id=fields.validated_data["collection"])
-        answer = answer_create(user=user, collection_id=collection.pk, question=fields.validated_data["question"])
+        answer = answer_create(
+            user=user,
+            collection_id=collection.pk,
+            question=fields.validated_data["question"],
+            follows=fields.validated_data["conversation"],
+        )
         return Response(answer_json(answer), status=status.HTTP_201_CREATED)
 
 

@@ -93,9 +93,14 @@ class Client:
         with image.open("rb") as file:
             return self.request("POST", "/api/search", data=fields, files={"image": (image.name, file)})
 
-    def ask(self, question: str, *, collection: str) -> Iterator[tuple[str, dict[str, Any]]]:
+    def ask(
+        self, question: str, *, collection: str, conversation: str | None = None
+    ) -> Iterator[tuple[str, dict[str, Any]]]:
         """Ask, and yield (event, data) until the final event ``done`` or ``error``."""
-        answer = self.request("POST", "/api/answers", json={"question": question, "collection": collection})
+        fields = {"question": question, "collection": collection}
+        if conversation is not None:
+            fields["conversation"] = conversation
+        answer = self.request("POST", "/api/answers", json=fields)
         with self._http.stream("GET", f"/api/answers/{answer['id']}/events", timeout=600.0) as response:
             if response.is_error:
                 response.read()

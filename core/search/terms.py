@@ -16,6 +16,17 @@ from core.search.word_forms import LANGUAGE_CODES, lemma
 CONFIGURATIONS = tuple(LANGUAGE_CODES)
 """Text search configurations of PostgreSQL that a query is tried in, the default first."""
 
+_QUESTION_WORDS = {
+    "french": "quel quelle quels quelles combien comment pourquoi quand où quoi est-ce fait",
+    "spanish": "cuál cuáles cuánto cuánta cuántos cuántas cómo cuándo dónde quién quiénes vale",
+    "italian": "quale quali quanto quanta quanti quante perché dove chi cosa",
+    "portuguese": "qual quais quanto quanta quantos quantas quando onde quem porquê têm",
+    "german": "welche welcher welches wieviel wozu woher wohin wofür wann warum wer wem wen",
+    "dutch": "welke hoeveel hoe waar waarom wanneer wie",
+    "russian": "какой какая какое какие каков какова сколько когда где куда откуда кто почему зачем",
+}
+"""Words that ask; not all of them are stop words, but in a short question they tell its language best."""
+
 DOCUMENT_FREQUENCY_CAP = 2000
 """Counting stops here: a term this frequent says little, and counting on would cost more than it tells."""
 
@@ -69,14 +80,16 @@ class QueryTerms:
 
 
 def language_configuration(text: str) -> str:
-    """Return the configuration whose stop words the text uses most; English when none stands out."""
+    """Return the configuration whose stop words and question words the text uses most; English when none stands out."""
     with connection.cursor() as cursor:
         cursor.execute(
             "SELECT c.name, length(to_tsvector(c.name::regconfig, %s)) FROM unnest(%s::text[]) AS c(name)",
             [text, list(CONFIGURATIONS)],
         )
         lengths = dict(cursor.fetchall())
-    return min(CONFIGURATIONS, key=lambda name: (lengths[name], CONFIGURATIONS.index(name)))
+    said = set(words(text))
+    asking = {name: len(said.intersection(_QUESTION_WORDS.get(name, "").split())) for name in CONFIGURATIONS}
+    return min(CONFIGURATIONS, key=lambda name: (lengths[name] - asking[name], CONFIGURATIONS.index(name)))
 
 
 def query_terms(text: str, collection_ids: Sequence[UUID], prefixes: Sequence[str] = ()) -> QueryTerms:
@@ -144,7 +157,7 @@ def _weighted(terms: Sequence[Term], collection_ids: Sequence[UUID]) -> list[Ter
     ]
 
 
-_WORD = re.compile(r"\w+", re.UNICODE)
+_WORD = re.compile(r"[^\W_]+", re.UNICODE)
 
 
 def words(text: str) -> list[str]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import functools
 import tomllib
+from collections.abc import Mapping
 
 from core.settings.env import REPOSITORY
 
@@ -19,12 +20,18 @@ class Floors:
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class Refusal:
-    """Logistic regression over the evidence; below ``threshold`` the question is refused before generation."""
+    """How evidence is weighed in one language; the features' names are those of ``core.answers.features``.
 
+    Attributes:
+        ranking: Weights by which the span that answers best is found.
+        deciding: Weights of a logistic regression over that span's features.
+        intercept: Of that regression.
+        threshold: Probability below which the question is refused before generation.
+    """
+
+    ranking: Mapping[str, float]
+    deciding: Mapping[str, float]
     intercept: float
-    coverage_weight: float
-    similarity_weight: float
-    news_weight: float
     threshold: float
 
 
@@ -48,7 +55,7 @@ class Calibration:
     """Everything that was calibrated."""
 
     floors: dict[str, Floors]
-    refusal: Refusal
+    refusal: Mapping[str, Refusal]
     attribution: Attribution
 
 
@@ -61,6 +68,5 @@ def calibration() -> Calibration:
         for space, engines in data["floors"].items()
         for engine, values in engines.items()
     }
-    return Calibration(
-        floors=floors, refusal=Refusal(**data["refusal"]), attribution=Attribution(**data["attribution"])
-    )
+    refusal = {language: Refusal(**values) for language, values in data["refusal"].items()}
+    return Calibration(floors=floors, refusal=refusal, attribution=Attribution(**data["attribution"]))

@@ -46,6 +46,8 @@ class RoleConfig:
         preload: Load the engine with the host's start, not with its first request.
         recipe_version: The engine's recipe that the embedding space of this role was built with; checked at load.
         dimensions: Length of the role's vectors, for roles that embed.
+        languages: Of a language model: text search configurations that it writes; others are answered by quoting.
+        condenses: Of a language model: it is good enough to turn a follow-up into a question that stands alone.
     """
 
     role: str
@@ -65,6 +67,8 @@ class RoleConfig:
     preload: bool = False
     recipe_version: str = ""
     dimensions: int = 0
+    languages: tuple[str, ...] = ("english",)
+    condenses: bool = False
 
     def places(self) -> tuple[RoleConfig, ...]:
         """Return one configuration per device that holds a copy of the engine."""
@@ -137,8 +141,10 @@ def _path(name: str) -> Path:
 
 
 def _role(role: str, fields: dict[str, Any]) -> RoleConfig:
-    models, devices = fields.pop("models"), fields.pop("devices", ())
-    return RoleConfig(role=role, models=tuple(models), devices=tuple(devices), **fields)
+    for name in ("models", "devices", "languages"):
+        if name in fields:
+            fields[name] = tuple(fields[name])
+    return RoleConfig(role=role, **fields)
 
 
 def _check(profile: Profile) -> None:

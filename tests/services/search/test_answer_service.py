@@ -4,19 +4,19 @@ from __future__ import annotations
 
 import datetime as dt
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import pytest
 
 from core.access.errors import NotFound
 from core.answers.models import Answer
+from core.answers.run import Engines, answer_run
 from core.answers.service import (
     ANSWER_LIFE_S,
     answer_cancel,
     answer_create,
     answer_get,
     answer_json,
-    answer_run,
     answers_reap,
 )
 from core.remote import broker
@@ -41,16 +41,38 @@ class FakeLanguageModel:
         yield ChatDelta(text="", finish_reason="stop")
 
 
+class FakePictureAnswerer:
+    """A fake vision role that gives one answer, or none, and remembers what it was asked."""
+
+    def __init__(self, said: str | None = None) -> None:
+        self.said = said
+        self.asked: list[dict] = []
+
+    def __call__(self, *, picture_sha256: str, lines: Sequence[str], question: str) -> str | None:
+        self.asked.append({"picture_sha256": picture_sha256, "lines": list(lines), "question": question})
+        return self.said
+
+
 @pytest.fixture
 def ask(library, embedder, sentence_embedder):
-    def run(question: str, model: FakeLanguageModel, *, before=lambda answer: None) -> dict:
-        answer = answer_create(user=library.alice, collection_id=library.mine.pk, question=question)
+    def run(
+        question: str,
+        model: FakeLanguageModel,
+        *,
+        before=lambda answer: None,
+        pictures: FakePictureAnswerer | None = None,
+        **fields: object,
+    ) -> dict:
+        answer = answer_create(user=library.alice, collection_id=library.mine.pk, question=question, **fields)
         before(answer)
         answer_run(
             answer_id=str(answer.pk),
-            language_model=model,
-            query_embedder=embedder,
-            sentence_embedder=sentence_embedder,
+            engines=Engines(
+                language_model=model,
+                query_embedder=embedder,
+                sentence_embedder=sentence_embedder,
+                picture_answerer=pictures or FakePictureAnswerer(),
+            ),
         )
         return answer_json(answer_get(user=library.alice, answer_id=answer.pk))
 

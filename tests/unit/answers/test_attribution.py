@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from core.answers.attribution import MAX_SPANS, Attributor, lexical_support, quote_anchor, segment_spans
+from core.answers.attribution import Attributor, cite_picture, quote_anchor, segment_spans
 from core.documents.models import Document
 from core.search.terms import words
 from core.segments.models import Segment
@@ -33,7 +33,7 @@ def segment(text: str, **fields: object) -> Segment:
 
 def attributor(segments: Sequence[Segment], question: str = "When?") -> Attributor:
     return Attributor(
-        spans=segment_spans(segments, question=question),
+        spans=segment_spans(segments),
         question=question,
         embed=fake_word_vectors,
         calibration=CALIBRATION,
@@ -90,21 +90,36 @@ class TestSegmentSpans:
         picture = segment("Visitors of the museum\nJuly was the busiest month")
         picture.kind = "image"
 
-        assert [span.quote for span in segment_spans([picture], question="")] == [
+        assert [span.quote for span in segment_spans([picture])] == [
             "Visitors of the museum",
             "July was the busiest month",
             "Visitors of the museum\nJuly was the busiest month",
         ]
 
-    def test_of_a_long_table_the_rows_that_speak_of_the_question_stay(self):
-        rows = "\n".join(f"Pump {number} | hall {number}" for number in range(1, 400))
-        table = segment(f"Machine | Place\n{rows}\nPress nine | attic")
+    def test_a_row_of_a_table_is_compared_with_its_column_names(self):
+        table = segment("Machine | Place\nPress nine | attic")
         table.kind = "table"
 
-        spans = segment_spans([table], question="Where is press nine?")
+        assert segment_spans([table])[1].meaning == "Machine Press nine, Place attic"
 
-        assert len(spans) == MAX_SPANS
-        assert "Press nine | attic" in [span.quote for span in spans]
+    def test_a_span_knows_the_sentences_beside_it(self):
+        spans = segment_spans([segment("One. Two. Three. Four.")])
+
+        assert spans[1].beside == "One. Two. Three."
+        assert spans[3].beside == "Three. Four."
+
+    def test_lines_of_a_reference_card_are_spans_of_their_own_and_with_their_neighbour(self):
+        card = segment("Files\n  Ctrl-N   new picture\n  Ctrl-E   export as PNG")
+
+        quotes = [span.quote for span in segment_spans([card])]
+
+        assert "Ctrl-E   export as PNG" in quotes
+        assert "Ctrl-N   new picture\n  Ctrl-E   export as PNG" in quotes
+
+    def test_the_fields_of_a_record_stay_together(self):
+        record = segment("river: Danube\nlength_km: 2850")
+
+        assert [span.quote for span in segment_spans([record])] == ["river: Danube\nlength_km: 2850"]
 
 
 class TestQuoteAnchor:
@@ -113,7 +128,7 @@ class TestQuoteAnchor:
         spans = [[0, 6, {"start_char": 100, "end_char": 106}], [8, 28, {"start_char": 108, "end_char": 128}]]
         one = segment(text, spans=spans, anchor={"start_char": 100, "end_char": 128})
 
-        anchor = quote_anchor(segment_spans([one], question="")[1])
+        anchor = quote_anchor(segment_spans([one])[1])
 
         assert anchor == {"start_char": 108, "end_char": 128}
 
@@ -129,7 +144,7 @@ class TestQuoteAnchor:
             "Good morning. The budget grew.", words=spoken, anchor={"start_s": 1.0, "end_s": 3.0, "speaker": "S1"}
         )
 
-        anchor = quote_anchor(segment_spans([one], question="")[1])
+        anchor = quote_anchor(segment_spans([one])[1])
 
         assert anchor == {"start_s": 2.0, "end_s": 3.0, "speaker": "S1"}
 
@@ -139,11 +154,18 @@ class TestQuoteAnchor:
             spans=[[0, 8, {"page": 1, "box": [0, 0, 1, 0.1]}], [9, 23, {"page": 1, "box": [0.1, 0.5, 0.9, 0.6]}]],
         )
 
-        assert quote_anchor(segment_spans([one], question="")[1])["box"] == [0.1, 0.5, 0.9, 0.6]
+        assert quote_anchor(segment_spans([one])[1])["box"] == [0.1, 0.5, 0.9, 0.6]
 
 
-class TestLexicalSupport:
-    def test_it_is_the_share_of_content_words(self):
-        assert lexical_support("The boiler was serviced", "boiler service") == 1.0
-        assert lexical_support("The boiler exploded", "the boiler") == 0.5
-        assert lexical_support("of the", "anything") == 0.0
+class TestCitePicture:
+    def test_it_quotes_the_caption_and_points_at_the_whole_picture(self):
+        picture = segment(
+            "Likely a photograph of: cat.\nCAT SHOW",
+            anchor={"page": 3, "box": [0, 0, 1, 1]},
+            spans=[[0, 28, {"page": 3}], [29, 37, {"page": 3, "box": [0.1, 0.1, 0.2, 0.2]}]],
+        )
+
+        found = cite_picture(picture)
+
+        assert found.quote == "Likely a photograph of: cat."
+        assert found.anchor == {"page": 3, "box": [0, 0, 1, 1]}

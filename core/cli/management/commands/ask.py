@@ -18,11 +18,14 @@ class Command(DocumentCommand):
         super().add_arguments(parser)
         parser.add_argument("question")
         parser.add_argument("--collection", required=True, help="name or id")
+        parser.add_argument("--follow", metavar="ANSWER_ID", help="go on with the conversation of an earlier answer")
 
     def run(self, client: Client, options: dict[str, Any]) -> Outcome:
         started = time.perf_counter()
         answer: dict[str, Any] = {}
-        for event, data in client.ask(options["question"], collection=options["collection"]):
+        for event, data in client.ask(
+            options["question"], collection=options["collection"], conversation=options["follow"]
+        ):
             if event == "token":
                 note(data["text"], end="")
             elif event in ("done", "error"):
@@ -38,6 +41,8 @@ class Command(DocumentCommand):
 
 def _lines(answer: dict[str, Any]) -> list[str]:
     lines = [answer["answer"]]
+    if condensed := _condensed(answer["evidence"].get("condensed")):
+        lines.append(f"  understood as: {condensed}")
     for citation in answer["citations"]:
         where = anchor_text(citation["anchor"])
         lines.append(f'  [{citation["n"]}] {citation["document"]} {where}: "{citation["quote"]}"')
@@ -46,3 +51,10 @@ def _lines(answer: dict[str, Any]) -> list[str]:
         f"  nearest: {hit['document']['title']} {anchor_text(hit['anchor'])}: {hit['snippet'][:100]}" for hit in nearest
     )
     return lines
+
+
+def _condensed(value: Any) -> str:
+    """Return the question that stands alone, from inside the documents it has words of."""
+    while isinstance(value, dict) and "condensed" in value:
+        value = value["condensed"]
+    return str(value.get("question", "")) if isinstance(value, dict) else ""
