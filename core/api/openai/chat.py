@@ -20,6 +20,7 @@ from core.api.openai.chat_shapes import Ended, Said, Shape, sse
 from core.api.openai.errors import RequestRefused, error_response, worker_error
 from core.api.openai.file_ids import picture_bytes
 from core.api.openai.grounded import grounded_answer
+from core.api.openai.hanging_up import begin
 from core.api.threads import in_thread
 from core.api.throttles import user_throttle
 from core.chat_stream import ChatCall, chat_cancel, chat_events, chat_start
@@ -104,8 +105,8 @@ async def _generated(chat_id: str, user: User, asked: ChatAsked) -> Events:
             pictures=tuple(names),
             owner=f"user-{user.pk}",
         )
+        await begin(partial(chat_start, chat_id, call, deadline_s=CHAT_DEADLINE_S), lambda _: chat_cancel(chat_id))
         try:
-            await in_thread(partial(chat_start, chat_id, call, deadline_s=CHAT_DEADLINE_S))
             async with contextlib.aclosing(chat_events(chat_id)) as events:
                 async for item in events:
                     yield None if item is None else _piece(*item)

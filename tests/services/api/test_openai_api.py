@@ -6,6 +6,7 @@ import asyncio
 import base64
 import json
 import uuid
+from collections.abc import Callable
 from contextlib import aclosing
 
 import pytest
@@ -14,7 +15,9 @@ from django.test import AsyncClient, Client
 
 from core.access.service import collection_create, membership_set, token_create, user_create
 from core.chat_stream import ChatCall, ChatTurn, chat_event, chat_events, chat_is_wanted, chat_start
+from core.remote import broker
 from core.settings.env import child_environment, environment_set
+from core.task_names import QUEUE_INTERACTIVE
 
 pytestmark = pytest.mark.services
 
@@ -359,20 +362,31 @@ class TestHangingUp:
         assert not chat_is_wanted(chat_id)
 
     def test_a_cancelled_request_ends_the_chat(self, alice):
-        async def ask_and_hang_up() -> list[bytes]:
-            from core.remote import broker
+        def is_ended() -> bool:
+            return not broker().keys("cloister:chat:*:reader")
 
-            body = json.dumps({"model": LANGUAGE, "messages": [{"role": "user", "content": "hello"}]})
-            asking = asyncio.create_task(
-                AsyncClient().post("/v1/chat/completions", body, content_type="application/json", headers=alice.headers)
-            )
-            async with asyncio.timeout(20):
-                while not broker().keys("cloister:chat:*:reader"):
-                    await asyncio.sleep(0.02)
-            asking.cancel()
-            async with asyncio.timeout(1):
-                while broker().keys("cloister:chat:*:reader"):
-                    await asyncio.sleep(0.02)
-            return broker().keys("cloister:chat:*:reader")
+        asyncio.run(ask_and_hang_up(alice, {}, is_ended=is_ended))
 
-        assert asyncio.run(ask_and_hang_up()) == []
+    def test_a_cancelled_request_to_a_collection_cancels_its_answer(self, alice):
+        collection = collection_create(user=alice.user, name="papers")
+
+        def is_ended() -> bool:
+            return bool(broker().keys("cloister:answer:*:cancel"))
+
+        fields = {"collection": str(collection.pk)}
+        asyncio.run(ask_and_hang_up(alice, fields, is_ended=is_ended))
+
+
+async def ask_and_hang_up(user: ApiUser, fields: dict, *, is_ended: Callable[[], bool]) -> None:
+    """Send a chat, hang up as soon as a worker could take it, and wait at most a second for its end."""
+    body = json.dumps({"model": LANGUAGE, "messages": [{"role": "user", "content": "hello"}], **fields})
+    asking = asyncio.create_task(
+        AsyncClient().post("/v1/chat/completions", body, content_type="application/json", headers=user.headers)
+    )
+    async with asyncio.timeout(20):
+        while not broker().llen(QUEUE_INTERACTIVE):
+            await asyncio.sleep(0.02)
+    asking.cancel()
+    async with asyncio.timeout(1):
+        while not is_ended():
+            await asyncio.sleep(0.02)
