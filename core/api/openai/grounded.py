@@ -3,24 +3,30 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import AsyncGenerator, Sequence
 from functools import partial
 from typing import Any
 
 from core.access.lookup import collection_by_name
 from core.access.models import User
+from core.answers.followup import Turn
 from core.answers.models import Answer
+from core.answers.run import NEAR_REFUSAL, REFUSAL
 from core.answers.service import answer_create
 from core.answers.stream import cancel_request, events_relay
 from core.api.openai.chat_request import ChatAsked
 from core.api.openai.chat_shapes import Ended, Said
 from core.api.openai.errors import RequestRefused
 from core.api.openai.file_ids import STORE_PREFIX
+from core.api.openai.hanging_up import begin
 from core.api.threads import in_thread
 from core.chat_stream import ChatTurn
 from core.remote import tokens_count
 
 QUESTION_MAX_CHARS = 4000
+
+_MARKS = re.compile(r" \[(?:\d+|unsupported)\]")
 
 
 async def grounded_answer(*, user: User, asked: ChatAsked) -> AsyncGenerator[Said | Ended | None, None]:
@@ -28,7 +34,7 @@ async def grounded_answer(*, user: User, asked: ChatAsked) -> AsyncGenerator[Sai
 
     A sentence is handed out once nothing can take it back: when the answer is settled, at the latest at its end.
     """
-    answer = await in_thread(partial(_asked, user, asked))
+    answer = await begin(partial(_asked, user, asked), lambda begun: cancel_request(str(begun.pk)))
     relayed = _Relayed()
     try:
         async for item in events_relay(str(answer.pk)):
@@ -71,7 +77,7 @@ class _Relayed:
         return []
 
     def _release(self) -> list[Said]:
-        said = [Said(self._spaced(_marked(one)), {"citations": one.get("cited", [])}) for one in self._held]
+        said = [Said(self._spaced(one), {"citations": one.get("cited", [])}) for one in self._held]
         self._held.clear()
         return said
 
@@ -81,9 +87,12 @@ class _Relayed:
         # With the notice before it, such as that of a refusal.
         return [Said(answer["answer"])]
 
-    def _spaced(self, sentence: str) -> str:
+    def _spaced(self, sentence: dict[str, Any]) -> str:
         self._handed_out += 1
-        return sentence if self._handed_out == 1 else f" {sentence}"
+        notice = sentence.get("notice")
+        if self._handed_out == 1:
+            return f"{notice} {_marked(sentence)}" if notice else _marked(sentence)
+        return f" {_marked(sentence)}"
 
 
 def _asked(user: User, asked: ChatAsked) -> Answer:
@@ -97,7 +106,19 @@ def _asked(user: User, asked: ChatAsked) -> Answer:
     question = _question(asked.turns)
     name = str(asked.collection).removeprefix(STORE_PREFIX)
     collection = collection_by_name(user=user, name_or_id=name)
-    return answer_create(user=user, collection_id=collection.pk, question=question)
+    history = conversation_turns(asked.turns[:-1])
+    return answer_create(user=user, collection_id=collection.pk, question=question, history=history)
+
+
+def conversation_turns(turns: Sequence[ChatTurn]) -> list[Turn]:
+    """Return questions and answers as the client keeps them, without the marks of citations and without refusals."""
+    found: list[Turn] = []
+    for turn in turns:
+        if turn.role == "user" and turn.content.strip():
+            found.append(Turn(question=turn.content.strip()[:QUESTION_MAX_CHARS]))
+        elif turn.role == "assistant" and found and not turn.content.startswith((REFUSAL, NEAR_REFUSAL)):
+            found[-1] = Turn(question=found[-1].question, answer=_MARKS.sub("", turn.content).strip())
+    return found
 
 
 def _question(turns: Sequence[ChatTurn]) -> str:
@@ -119,8 +140,8 @@ def _marked(sentence: dict[str, Any]) -> str:
 
 
 def _ended(question: str, answer: dict[str, Any]) -> Ended:
-    usage = answer["evidence"].get("usage")
-    if usage is not None:
+    usage = answer["evidence"].get("usage", {})
+    if usage.get("prompt_tokens") is not None and usage.get("completion_tokens") is not None:
         prompt_tokens, completion_tokens = int(usage["prompt_tokens"]), int(usage["completion_tokens"])
     else:
         # No model wrote this answer, it is quoted: its words are counted as the language model would read them.
