@@ -16,7 +16,7 @@ from django.shortcuts import redirect, render
 from django.views.decorators.http import require_GET, require_http_methods, require_POST
 
 from core.access.acting import acting_as
-from core.access.errors import CloisterError, NotFound
+from core.access.errors import CloisterError, Invalid, NotFound
 from core.access.models import Collection, User
 from core.access.service import collection_create, collection_get, may_edit, may_manage, visible_to
 from core.answers.service import answer_create, answer_json
@@ -26,7 +26,7 @@ from core.jobs.progress import document_progress
 from core.remote import WorkerRefused, WorkerUnavailable, query_embed
 from core.search.service import QUERY_IMAGE_MAX_MIB, segments_search
 from core.segments.models import Segment
-from inference.values import SEGMENT_KINDS
+from core.web.search_form import FilterForm
 
 DOCUMENTS_SHOWN = 200
 SEGMENTS_SHOWN = 500
@@ -108,7 +108,7 @@ def collection(request: HttpRequest, collection_id: UUID) -> HttpResponse:
     found = _collection(request, collection_id)
     context = {
         "collection": found,
-        "kinds": SEGMENT_KINDS,
+        "filters": FilterForm(),
         "question_max": QUESTION_MAX_CHARS,
         "may_edit": may_edit(_user(request), found),
         "may_manage": may_manage(_user(request), found),
@@ -149,23 +149,26 @@ def search(request: HttpRequest, collection_id: UUID) -> HttpResponse:
     """Render the hits of a search by words, a picture, or both."""
     found = _collection(request, collection_id)
     text, image = request.POST.get("text", "").strip(), request.FILES.get("image")
-    if problem := _query_problem(text, image):
+    form = FilterForm(request.POST)
+    if problem := _query_problem(text, image) or form.problem():
         return render(request, "web/hits.html", {"error": problem})
     started = time.perf_counter()
-    kind = request.POST.get("kind")
     try:
         result = segments_search(
             user=_user(request),
             embedder=query_embed,
             text=text or None,
+            typed=True,
             image=image.read() if image is not None else None,
             collection_ids=[found.pk],
-            kinds=[kind] if kind in SEGMENT_KINDS else [],
+            filter=form.narrowing(),
+            neighbours=int(form.cleaned_data["around"]),
             limit=HITS_SHOWN,
+            whole=False,
         )
-    except (WorkerUnavailable, WorkerRefused) as error:
+    except (WorkerUnavailable, WorkerRefused, Invalid) as error:
         return render(request, "web/hits.html", {"error": str(error)})
-    hits = [{"segment": hit.segment, "snippet": hit.snippet, "where": where(hit.segment.anchor)} for hit in result.hits]
+    hits = [{"hit": hit, "segment": hit.segment, "where": where(hit.segment.anchor)} for hit in result.hits]
     took_ms = round((time.perf_counter() - started) * 1000)
     return render(request, "web/hits.html", {"hits": hits, "took_ms": took_ms})
 
@@ -189,7 +192,16 @@ def ask(request: HttpRequest, collection_id: UUID) -> HttpResponse:
     if not question or len(question) > QUESTION_MAX_CHARS:
         problem = f"Enter a question of at most {QUESTION_MAX_CHARS} characters."
         return JsonResponse({"error": {"code": "invalid", "message": problem}}, status=400)
-    answer = answer_create(user=_user(request), collection_id=found.pk, question=question)
+    before = request.POST.get("conversation", "")
+    try:
+        answer = answer_create(
+            user=_user(request),
+            collection_id=found.pk,
+            question=question,
+            follows=UUID(before) if _is_uuid(before) else None,
+        )
+    except NotFound as error:
+        return JsonResponse({"error": {"code": error.code, "message": str(error)}}, status=404)
     return JsonResponse(answer_json(answer), status=201)
 
 

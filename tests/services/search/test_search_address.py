@@ -193,3 +193,44 @@ class TestSearching:
 
         assert status == 400
         assert words in told["error"]["message"]
+
+
+class TestThePage:
+    @pytest.fixture
+    def page(self, library, known):
+        known("budget")
+        client = Client()
+        client.force_login(library.alice)
+
+        def search(**fields) -> str:
+            found = client.post(f"/c/{library.mine.pk}/search", {"text": "budget", **fields})
+            assert found.status_code == 200
+            return found.content.decode()
+
+        return search
+
+    def test_its_filters_narrow_and_show_what_is_around(self, library, page):
+        meeting = library.document(title="meeting", tags=["finance"])
+        for speaker, start_s in (("S1", 0.0), ("S2", 700.0), ("S1", 800.0)):
+            library.put(
+                meeting,
+                f"the budget at {start_s}",
+                kind="speech",
+                anchor={"start_s": start_s, "end_s": start_s + 9, "speaker": speaker},
+            )
+
+        shown = page(tag="finance, ", speaker="S2", minute_from="10", around="on")
+
+        assert "<p>the budget at 700.0</p>" in shown
+        assert '<p class="quiet">the budget at 800.0</p>' in shown
+        assert "Nothing found" in page(speaker="S9")
+
+    def test_it_says_what_is_the_same_elsewhere(self, library, page):
+        for title in ("first", "second"):
+            library.add("the very same budget", title=title)
+
+        assert "the same in <a" in page()
+
+    @pytest.mark.parametrize(("field", "wrong"), [("date_from", "soon"), ("page_from", "0"), ("kind", "poem")])
+    def test_it_refuses_what_cannot_be_with_a_sentence(self, page, field, wrong):
+        assert 'role="alert"' in page(**{field: wrong})

@@ -71,6 +71,7 @@ class AnswerView {
 
   done(answer) {
     const titles = new Map(answer.hits.map((hit) => [hit.document.id, hit.document.title]));
+    goOn(answer.id);
     this.text.replaceChildren(this.notice(answer), ...answer.sentences.map((one) => this.sentenceNode(one, answer.citations)));
     if (answer.state === "cancelled") this.text.append(element("span", { className: "quiet", textContent: "(stopped)" }));
     this.list.replaceChildren(...answer.citations.map((one) => this.citationNode(one, titles)));
@@ -112,6 +113,14 @@ class AnswerView {
     const place = element("span", { className: "quiet", textContent: ` ${where(hit.anchor)}` });
     return element("li", {}, link, place, element("p", { textContent: hit.snippet }));
   }
+}
+
+// The next question goes on with the last answer's conversation, until the reader asks for a new topic.
+function goOn(id) {
+  const before = byId("conversation"), fresh = byId("new-topic");
+  before.value = id;
+  fresh.hidden = !id;
+  fresh.onclick = () => goOn("");
 }
 
 async function answerCreate(form) {
