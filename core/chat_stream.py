@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import time
 from collections.abc import AsyncGenerator
 from typing import Any, Literal, TypeAlias, cast
 
@@ -12,13 +13,16 @@ from django.conf import settings
 
 from core import task_names
 from core.celery_app import app
-from core.remote import broker
+from core.remote import WorkerUnavailable, broker
 
 STREAM_TTL_S = 600
 READER_TTL_MS = 3000
 """A web process that dies takes its caller with it; the reader's mark is set anew every ``READ_BLOCK_MS``."""
 
 READ_BLOCK_MS = 500
+SILENCE_S = 330.0
+"""Longer than a worker waits for its engine, so that its own sentence arrives."""
+
 FINAL_EVENTS = frozenset({"done", "error", "cancelled"})
 
 _Entry: TypeAlias = tuple[bytes, dict[bytes, bytes]]
@@ -90,16 +94,24 @@ def chat_event(chat_id: str, event: Literal["token", "done", "error", "cancelled
 
 
 async def chat_events(chat_id: str) -> AsyncGenerator[tuple[str, dict[str, Any]] | None, None]:
-    """Yield (event, data) up to the final one; None while nothing comes. Closing it ends the generation."""
+    """Yield (event, data) up to the final one; None while nothing comes. Closing it ends the generation.
+
+    Raises:
+        WorkerUnavailable: Nothing came for ``SILENCE_S``.
+    """
     client = redis.asyncio.Redis.from_url(settings.BROKER_URL, protocol=2)
-    last = "0"
+    last, heard_s = "0", time.monotonic()
     try:
         while True:
             await client.set(_key(chat_id, "reader"), b"1", px=READER_TTL_MS)
             answer = await client.xread({_key(chat_id, "events"): last}, count=100, block=READ_BLOCK_MS)
             # Protocol 2 answers [[stream, entries]], or nothing when the time is over.
             entries = cast("list[tuple[bytes, list[_Entry]]]", answer)[0][1] if answer else []
-            if not entries:
+            if entries:
+                heard_s = time.monotonic()
+            elif time.monotonic() - heard_s > SILENCE_S:
+                raise WorkerUnavailable(f"no worker answered within {SILENCE_S:.0f} s; look at './cloister status'")
+            else:
                 yield None
             for identifier, fields in entries:
                 last = identifier.decode()

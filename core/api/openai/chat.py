@@ -17,27 +17,18 @@ from core.access.models import User
 from core.api.bearer import bearer_user
 from core.api.openai.chat_request import ChatAsked, PictureSource, chat_read
 from core.api.openai.chat_shapes import Ended, Said, Shape, sse
-from core.api.openai.errors import RequestRefused, error_response, worker_error
+from core.api.openai.errors import RequestRefused, error_described, error_response
 from core.api.openai.file_ids import picture_bytes
 from core.api.openai.grounded import grounded_answer
 from core.api.openai.hanging_up import begin
 from core.api.threads import in_thread
 from core.api.throttles import user_throttle
 from core.chat_stream import ChatCall, chat_cancel, chat_events, chat_start
-from core.remote import call_files
+from core.remote import WorkerRefused, call_files
 
 CHAT_DEADLINE_S = 300.0
 WAITING_EVERY = 20
 """Of so many empty waits for the worker one is told to the caller, so that no proxy takes the stream for dead."""
-
-
-class ChatFailed(Exception):
-    """The worker reported an error."""
-
-    def __init__(self, status: int, body: dict[str, Any]) -> None:
-        super().__init__(body["error"]["message"])
-        self.status = status
-        self.body = body
 
 
 Events: TypeAlias = AsyncGenerator[Said | Ended | None, None]
@@ -66,8 +57,6 @@ async def chat_completions(request: HttpRequest) -> HttpResponseBase:
                 headers={"Cache-Control": "no-cache", "X-Accel-Buffering": "no"},
             )
         return await _whole(shape, first, events)
-    except ChatFailed as error:
-        return JsonResponse(error.body, status=error.status)
     except Exception as error:
         response = error_response(error)
         if response is None:
@@ -120,7 +109,7 @@ def _piece(event: str, data: dict[str, Any]) -> Said | Ended:
         return Said(data["text"])
     if event == "done":
         return Ended(**data)
-    raise ChatFailed(*worker_error(data.get("code", "cancelled"), data.get("message", "the request was ended")))
+    raise WorkerRefused(data.get("code", "cancelled"), data.get("message", "the request was ended"))
 
 
 @contextlib.asynccontextmanager
@@ -153,8 +142,11 @@ async def _stream(shape: Shape, first: Said | Ended, events: Events) -> AsyncIte
             silent += 1
             if silent % WAITING_EVERY == 0:
                 yield b": waiting\n\n"
-    except ChatFailed as error:
-        yield sse(error.body)
+    except Exception as error:
+        described = error_described(error)
+        if described is None:
+            raise
+        yield sse(described[1])
     finally:
         await events.aclose()
 

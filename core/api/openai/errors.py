@@ -75,12 +75,6 @@ def error_described(error: Exception) -> tuple[int, dict[str, Any], dict[str, st
     return status, error_object(status, str(error), code=code), headers
 
 
-def worker_error(code: str, message: str) -> tuple[int, dict[str, Any]]:
-    """Return status and body for the error that a worker reported by its code."""
-    status, body, _ = _worker_refusal(code, message)
-    return status, body
-
-
 def _worker_refusal(code: str, message: str) -> tuple[int, dict[str, Any], dict[str, str]]:
     kind = errors_by_code().get(code, InferenceError)
     if issubclass(kind, ContextOverflow):
