@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import collections
 import contextlib
+import copy
 import functools
 import itertools
 import select
@@ -61,6 +62,13 @@ class EnginePool:
         self._lock = threading.Lock()
         self._serial = itertools.count(1)
         self._notices = LeaseNotices(socket_path)
+        self._before_call: Callable[[], None] | None = None
+
+    def guarded(self, before_call: Callable[[], None]) -> EnginePool:
+        """Return the same door with a check before each batch; it raises when the work is no longer wanted."""
+        door = copy.copy(self)
+        door._before_call = before_call
+        return door
 
     @overload
     def lease(
@@ -145,6 +153,8 @@ class EnginePool:
             EngineUnavailable: The host or the engine is gone, or the deadline passed.
             InferenceError: What the engine raised.
         """
+        if self._before_call is not None:
+            self._before_call()
         request = Message(
             id=self._id(),
             method=method,

@@ -40,6 +40,7 @@ class Heartbeat(AbstractContextManager["Heartbeat"]):
         self._beat_once = beat
         self._what = what
         self._ended = threading.Event()
+        self._lost = threading.Event()
         self._thread = threading.Thread(target=self._beat, name=f"heartbeat-{what}", daemon=True)
 
     def __enter__(self) -> Self:
@@ -52,6 +53,15 @@ class Heartbeat(AbstractContextManager["Heartbeat"]):
         self._ended.set()
         self._thread.join()
 
+    def require(self) -> None:
+        """Check that the lease is not known to be lost.
+
+        Raises:
+            LeaseLost: It is; whatever else the work would do is thrown away.
+        """
+        if self._lost.is_set():
+            raise LeaseLost(f"{self._what} is no longer held by this worker")
+
     def _beat(self) -> None:
         try:
             while not self._ended.wait(HEARTBEAT_S):
@@ -61,7 +71,8 @@ class Heartbeat(AbstractContextManager["Heartbeat"]):
                     logger.warning("the database did not take a heartbeat; the next one follows", exc_info=True)
                     continue
                 if not alive:
-                    # The work goes on to its next write, which the token refuses.
+                    # The work goes on to its next call of an engine, or its next write, which the token refuses.
+                    self._lost.set()
                     logger.info("the lease of %s is lost", self._what)
                     return
         finally:
@@ -73,9 +84,9 @@ def step_run(*, step_id: UUID, owner: str, engines: EnginePool, sandboxes: Sandb
     step = step_lease(step_id=step_id, owner=owner, now=timezone.now())
     if step is None:
         return
-    context = StepContext(step=step, engines=engines, sandboxes=sandboxes)
     try:
-        with Heartbeat(functools.partial(_beat, step), what=f"step {step.pk}"):
+        with Heartbeat(functools.partial(_beat, step), what=f"step {step.pk}") as held:
+            context = StepContext(step=step, engines=engines.guarded(held.require), sandboxes=sandboxes)
             outcome = STEPS[step.kind](context)
             _finish(step, outcome)
     except LeaseLost:
