@@ -36,6 +36,7 @@ from core.jobs.uploads import (
     UploadTold,
     upload_continue,
     upload_create,
+    upload_extend,
     upload_get,
     upload_held,
     upload_limit_bytes,
@@ -152,7 +153,7 @@ async def _append(request: Request, user: User, upload_id: UUID) -> Response:
         raise _Refused(415, "unsupported_media_type", f"send the bytes with Content-Type: {PIECE_TYPE}")
     offset_bytes = _number(request, "Upload-Offset")
     checksum = _checksum(request.headers.get("Upload-Checksum"))
-    told = await in_thread(partial(upload_get, user=user, upload_id=upload_id))
+    told = await in_thread(partial(upload_extend, user=user, upload_id=upload_id))
     if told.document_id is not None:
         _offset_require(offset_bytes, told.size_bytes)
         return Response(status_code=204, headers=_told_headers(told))

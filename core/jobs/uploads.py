@@ -124,6 +124,19 @@ def upload_get(*, user: User, upload_id: UUID) -> UploadTold:
     return _told(_own(user, upload_id))
 
 
+def upload_extend(*, user: User, upload_id: UUID, now: dt.datetime | None = None) -> UploadTold:
+    """Return how far an upload is, and keep it for another while: a piece of it is about to come.
+
+    Raises:
+        NotFound: As ``upload_get``.
+    """
+    expires_at = _expiry(now or timezone.now())
+    told = upload_get(user=user, upload_id=upload_id)
+    with acting_as(user):
+        Upload.objects.filter(pk=upload_id).update(expires_at=expires_at)
+    return dataclasses.replace(told, expires_at=expires_at)
+
+
 @contextlib.contextmanager
 def upload_held(upload_id: UUID) -> Iterator[Path]:
     """Keep everybody else from writing to an upload in this block; gives the file.
