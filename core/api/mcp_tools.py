@@ -33,7 +33,10 @@ Result = TypeVar("Result")
 DOCUMENT_PAGE_CHARS = 40_000
 QUERY_MAX_CHARS = 4000
 
-CollectionName = Annotated[str, Field(description="Name or id of a collection.", max_length=200)]
+NO_NULL = r"^[^\x00]*$"
+"""A null character is no text that the database could compare."""
+
+CollectionName = Annotated[str, Field(description="Name or id of a collection.", max_length=200, pattern=NO_NULL)]
 Kind = Literal[SEGMENT_KINDS]  # type: ignore[valid-type]
 
 
@@ -49,7 +52,9 @@ async def list_collections() -> dict[str, Any]:
 
 
 async def search(
-    query: Annotated[str, Field(description="What to look for, in words.", min_length=1, max_length=QUERY_MAX_CHARS)],
+    query: Annotated[
+        str, Field(description="What to look for, in words.", min_length=1, max_length=QUERY_MAX_CHARS, pattern=NO_NULL)
+    ],
     collection: CollectionName | None = None,
     kinds: Annotated[list[Kind] | None, Field(description="Only segments of these kinds.")] = None,
     limit: Annotated[int, Field(ge=1, le=50)] = 10,
@@ -77,7 +82,9 @@ async def search(
 
 
 async def ask(
-    question: Annotated[str, Field(description="One question.", min_length=1, max_length=QUERY_MAX_CHARS)],
+    question: Annotated[
+        str, Field(description="One question.", min_length=1, max_length=QUERY_MAX_CHARS, pattern=NO_NULL)
+    ],
     collection: CollectionName,
 ) -> dict[str, Any]:
     """Answer a question from one collection; every sentence cites its source, or the answer says it is refused."""

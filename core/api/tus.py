@@ -259,6 +259,8 @@ def _metadata(header: str) -> dict[str, str]:
             fields[key] = base64.b64decode(encoded.strip(), validate=True).decode()
         except (binascii.Error, UnicodeDecodeError) as error:
             raise Invalid(f"Upload-Metadata: the value of '{key[:40]}' is not UTF-8 in base64") from error
+        if "\x00" in fields[key]:
+            raise Invalid(f"Upload-Metadata: the value of '{key[:40]}' holds a null character")
     return fields
 
 

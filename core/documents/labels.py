@@ -107,11 +107,16 @@ def value_check(key: object, value: object) -> MetadataValue:
         return value
     if isinstance(value, int | float) and math.isfinite(value) and abs(value) < 1e18:
         return value
-    if isinstance(value, str) and len(value) <= TEXT_MAX_CHARS and "\x00" not in value:
+    if isinstance(value, str) and len(value) <= TEXT_MAX_CHARS and _is_storable(value):
         return value
     raise Invalid(
         f"metadata: the value of '{key}' is not a text of at most {TEXT_MAX_CHARS} characters, a number, true or false"
     )
+
+
+def _is_storable(text: str) -> bool:
+    """Whether a column takes it: JSON can write null characters and halves of characters, which are no text."""
+    return "\x00" not in text and not any("\ud800" <= character <= "\udfff" for character in text)
 
 
 def metadata_merge(present: Mapping[str, Any], changes: object) -> dict[str, MetadataValue]:

@@ -102,6 +102,7 @@ def _member_change(user: User, collection: Collection, request: HttpRequest) -> 
 
 
 def _named(kind: str, name: str) -> User | Group:
+    name = name.replace("\x00", "")
     found = Group.objects.filter(name=name).first() if kind == "group" else User.objects.filter(username=name).first()
     if found is None:
         raise NotFound(f"there is no {'group' if kind == 'group' else 'user'} '{name}'")
