@@ -42,7 +42,7 @@ class Env(BaseSettings):
     )
     searches_per_minute: int = Field(default=30_000, gt=0, description="Searches of one user; beyond it 429.")
     questions_per_minute: int = Field(default=600, gt=0, description="Questions of one user; beyond it 429.")
-    uploads_per_minute: int = Field(default=6_000, gt=0, description="New documents of one user; beyond it 429.")
+    uploads_per_minute: int = Field(default=30_000, gt=0, description="New documents of one user; beyond it 429.")
     failed_logins_per_minute: int = Field(
         default=10, gt=0, description="Wrong passwords for one name from one address; beyond it 429."
     )
