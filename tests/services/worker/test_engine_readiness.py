@@ -6,6 +6,7 @@ import dataclasses
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -101,3 +102,16 @@ class TestCopies:
             assert sorted(alone) == [0, 1]
             assert all(one["batch_sizes"] for one in engines(pool))
             assert len({engine["pid"] for engine in engines(pool)}) == 2
+
+
+class TestProcess:
+    def test_of_an_engine_on_the_cpu_sees_no_gpu_and_gives_freed_memory_back(self, host_run: HostRun) -> None:
+        with host_run(roles={"text": ROLES["text"]}) as pool:
+            embed(pool, "loaded")
+            content = Path(f"/proc/{engines(pool)[0]['pid']}/environ").read_bytes()
+
+        environment = dict(line.split("=", 1) for line in content.decode().split("\0") if line)
+        assert environment["CUDA_VISIBLE_DEVICES"] == ""
+        assert environment["OMP_NUM_THREADS"] == str(ROLES["text"].threads)
+        assert int(environment["MALLOC_ARENA_MAX"]) <= 2
+        assert int(environment["MALLOC_TRIM_THRESHOLD_"]) <= 16 << 20
