@@ -16,7 +16,7 @@ from benchmarks.anchor import anchor
 from benchmarks.error_rate import word_error_rate
 from benchmarks.recordings import Spoken, joined, recordings
 from benchmarks.report import Figure, report
-from benchmarks.stack import command, stack_up
+from benchmarks.stack import command
 from core.host.secrets import secret
 from core.settings.env import REPOSITORY, env
 from core.settings.profile import profile
@@ -28,6 +28,7 @@ from models_local.store import Store
 CHUNK_S = 0.25
 LIMIT_S = 60.0
 SESSIONS = (1, 2)
+RECORDINGS = slice(0, 8)
 GOAL_LAG_S = 5.0
 GOAL_POINTS = 2.0
 
@@ -110,7 +111,7 @@ def measured(url: str, spoken: Spoken, sessions: int, batch_rate: float) -> list
 
 def main() -> dict[str, Any]:
     """Measure, print and store."""
-    spoken = joined(recordings())
+    spoken = joined(recordings()[RECORDINGS])
     role = profile().roles["captions"]
     store = Store(env().weights, catalog_read(REPOSITORY / "configs" / "models.toml"))
     folders = [store.folder(name) for name in role.models]
@@ -118,7 +119,7 @@ def main() -> dict[str, Any]:
     (whole,) = engine.transcribe([SpeechRequest(waveform=spoken.sound, language="en")])
     batch_rate = word_error_rate(spoken.text, " ".join(one.text for one in whole.utterances))
     del engine
-    url = stack_up()["url"]
+    url = command("up", "--port", "0")["url"]
     session(url, joined(recordings()[2:3]))  # loads the model
     figures = [figure for sessions in SESSIONS for figure in measured(url, spoken, sessions, batch_rate)]
     engines = command("status")["engines"]

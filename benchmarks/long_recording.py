@@ -51,7 +51,7 @@ def long_file(path: Path, spoken: Spoken) -> int:
     """Write the file as FLAC, a period at a time; returns how often the recording is in it."""
     silence = np.zeros(round(PERIOD_S * SAMPLE_RATE_HZ) - len(spoken.sound), np.float32)
     period = (np.concatenate([spoken.sound, silence]) * 32767).astype(np.int16)
-    times = round(HOURS * 3600 / PERIOD_S)
+    times = -int(-HOURS * 3600 // PERIOD_S)
     with av.open(str(path), "w", format="flac") as container:
         stream = container.add_stream("flac", rate=SAMPLE_RATE_HZ, layout="mono")
         for _ in range(times):
@@ -131,15 +131,16 @@ def main() -> dict[str, Any]:
     windows_an_hour = round(3600 / WINDOW_S)
     hours = [
         round(statistics.median(reading.pss_mib[start : start + windows_an_hour]), 1)
-        for start in range(0, len(reading.pss_mib) - 1, windows_an_hour)
+        for start in range(0, HOURS * windows_an_hour, windows_an_hour)
     ]
     figure = Figure(
-        name=f"memory in the last of {HOURS} hours of sound / in the second",
-        value=round(hours[-1] / hours[1], 3),
+        name=f"memory in the worst later of {HOURS} hours of sound / in the second",
+        value=round(max(hours[2:]) / hours[1], 3),
         goal=1.05,
         better="lower",
         quality={
             "pss_mib_by_hour": hours,
+            "pss_mib_while_clustering": round(reading.pss_mib[-1], 1),
             "wer": round(word_error_rate(" ".join([spoken.text] * times), " ".join(reading.words)), 4),
             "speakers_found": speakers,
         },
