@@ -9,6 +9,7 @@ import statistics
 import sys
 import threading
 import time
+import tomllib
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -30,15 +31,12 @@ REQUESTS_EACH = 12
 SINGLE_REQUESTS = 120
 REPEATS = 5
 DEADLINE_S = 120.0
-WORDS_MOST = 40
 
 
-def sentences() -> list[str]:
-    """Return sentences of the repository's own papers, short and long as queries and passages are."""
-    text = " ".join(path.read_text() for path in sorted((REPOSITORY / "configs" / "samples").glob("*.md")))
-    text += (REPOSITORY / "README.md").read_text()
-    found = [" ".join(one.split()[:WORDS_MOST]) for one in text.replace("\n", " ").split(". ")]
-    return [one for one in found if len(one.split()) >= 3]
+def questions() -> list[str]:
+    """Return the labelled questions: what clients send one by one."""
+    data = tomllib.loads((REPOSITORY / "tests" / "labelled" / "questions.toml").read_text())
+    return [one["question"] for one in data["answerable"]] + [*data["near_miss"], *data["off_topic"]]
 
 
 def text_profile(*, max_batch_items: int | None = None) -> Profile:
@@ -105,7 +103,7 @@ def histogram(host: RunningHost) -> list[int]:
 
 def main() -> dict[str, Any]:
     """Measure both, in turn, and store the result."""
-    texts = sentences()
+    texts = questions()
     with engine_host(text_profile()) as merged, engine_host(text_profile(max_batch_items=1)) as apart:
         runs = [(concurrent_per_s(merged, texts), concurrent_per_s(apart, texts)) for _ in range(REPEATS)]
         loaded = histogram(merged)
@@ -158,7 +156,7 @@ def main() -> dict[str, Any]:
             anchor=at_rest,
         ),
     ]
-    return report("batching", figures, clients=CLIENTS, requests_each=REQUESTS_EACH, sentences=len(texts))
+    return report("batching", figures, clients=CLIENTS, requests_each=REQUESTS_EACH, questions=len(texts))
 
 
 if __name__ == "__main__":

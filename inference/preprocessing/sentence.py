@@ -62,6 +62,10 @@ class SentenceEncoder:
         return vectors
 
     def _batches(self, texts: Sequence[str]) -> Iterator[list[int]]:
+        if len(texts) == 1:
+            # A query: nothing is to be sorted, so its tokens need not be counted.
+            yield [0]
+            return
         lengths = [len(ids) for ids in self._token_ids(texts)]
         batch: list[int] = []
         for index in sorted(range(len(texts)), key=lengths.__getitem__):
