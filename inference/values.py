@@ -330,11 +330,18 @@ class PictureDescription:
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class PictureToDescribe:
-    """A picture together with what is already known about it."""
+    """A picture together with what is already known about it.
+
+    Attributes:
+        lines: What OCR read in it.
+        question: When given, the caption answers it.
+        task: Without a question: describe the picture, or read its table as Markdown.
+    """
 
     image: RgbImage
     lines: tuple[TextLine, ...] = ()
     question: str | None = None
+    task: Literal["describe", "table"] = "describe"
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)

@@ -23,7 +23,7 @@ def messages_inert(messages: Sequence[ChatMessage]) -> list[dict[str, str]]:
     """
     if not messages:
         raise EmptyInput("the conversation has no message: there is nothing to answer")
-    return [{"role": message.role, "content": _inert(message.content)} for message in messages]
+    return [{"role": message.role, "content": text_inert(message.content)} for message in messages]
 
 
 def context_check(prompt_tokens: int, max_tokens: int, context_tokens: int) -> None:
@@ -51,6 +51,7 @@ def gguf_path(folder: Path) -> Path:
     return path
 
 
-def _inert(content: str) -> str:
+def text_inert(content: str) -> str:
+    """Return a text with its control tokens made ordinary text, and with nothing that UTF-8 cannot say."""
     # A lone surrogate has no UTF-8 form, which is what the tokenizer reads.
     return _CONTROL.sub(lambda match: f"{match.group()} ", content.encode("utf-8", "replace").decode("utf-8"))
