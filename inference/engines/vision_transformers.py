@@ -68,7 +68,7 @@ class TransformersDescriber:
                 use_safetensors=True,
                 dtype=torch.float32 if device == "cpu" else torch.bfloat16,
             )
-            torch.nn.Module.to(self._model, device).eval()
+            torch.nn.Module.to(self._model, device).eval()  # type: ignore[no-untyped-call]
         self._device = device
 
     def describe(self, batch: Sequence[PictureToDescribe]) -> Sequence[PictureDescription]:
