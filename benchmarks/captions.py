@@ -122,10 +122,8 @@ def main() -> dict[str, Any]:
     url = command("up", "--port", "0")["url"]
     session(url, joined(recordings()[2:3]))  # loads the model
     figures = [figure for sessions in SESSIONS for figure in measured(url, spoken, sessions, batch_rate)]
-    engines = command("status")["engines"]
-    return report(
-        "captions", figures, role=role.models, engine=next(one for one in engines if one["role"] == "captions")
-    )
+    engines = command("status")["server"]["workers"]["engines"]
+    return report("captions", figures, engine=next(one for one in engines if one["role"] == "captions"))
 
 
 if __name__ == "__main__":
