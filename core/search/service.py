@@ -38,8 +38,9 @@ RERANK_DEPTH = 30
 HITS_PER_DOCUMENT = 3
 """Hits shown of each document of a grouped search."""
 
-WEIGHTS = {"full_text": 1.0, "text": 1.0, "picture_by_text": 2.5, "picture_by_image": 2.5}
-"""A picture that passes its calibrated floor outweighs text that merely shares words with its caption's neighbours."""
+WEIGHTS = {"full_text": 1.0, "text": 0.5, "picture_by_text": 2.5, "picture_by_image": 2.5}
+"""The words themselves weigh more than their meaning; a picture that passes its calibrated floor outweighs text that
+merely shares words with its caption's neighbours."""
 
 
 class Reranker(Protocol):
