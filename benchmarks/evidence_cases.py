@@ -16,8 +16,7 @@ from core.answers.features import FEATURES, Asked, span_features, spans_select
 from core.answers.run import SEARCHED_SEGMENTS
 from core.remote import query_embed
 from core.search.service import segments_search
-from gpu_worker.services import engines
-from inference.values import Vectors
+from gpu_worker.calls.sentences import sentences_embed
 
 
 def cases_of(questions: Sequence[Question], *, collection: str) -> list[Case]:
@@ -44,9 +43,9 @@ def _case(question: Question, user: User, collection_id: UUID) -> Case:
         features = span_features(
             asked=asked,
             spans=spans,
-            span_vectors=_embed([span.embedded for span in spans]),
+            span_vectors=sentences_embed([span.embedded for span in spans]),
             ranks=ranks,
-            embed=_embed,
+            embed=sentences_embed,
         )
     expected = (question.expected or "").lower()
     return Case(
@@ -60,8 +59,3 @@ def _case(question: Question, user: User, collection_id: UUID) -> Case:
         quotes=tuple(span.quote for span in spans),
         source=question.source,
     )
-
-
-def _embed(texts: Sequence[str]) -> Vectors:
-    with engines().lease(role="text") as engine:
-        return engine.embed_texts(texts)

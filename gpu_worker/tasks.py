@@ -23,6 +23,7 @@ from gpu_worker.calls.counting import language_tokens
 from gpu_worker.calls.embedding import batch_embed, passages_score
 from gpu_worker.calls.picture_question import picture_ask
 from gpu_worker.calls.pictures import picture_of_bytes
+from gpu_worker.calls.sentences import sentences_embed
 from gpu_worker.calls.transcription import recording_transcribe
 from gpu_worker.space_fill import fill_run
 from gpu_worker.space_queries import role_serving, space_queries_embed
@@ -62,7 +63,7 @@ def answer_generate_task(answer_id: str) -> None:
                 engines=Engines(
                     language_model=language_model,
                     query_embedder=query_vector,
-                    sentence_embedder=_sentences_embed,
+                    sentence_embedder=sentences_embed,
                     picture_answerer=picture_ask,
                 ),
             )
@@ -155,11 +156,6 @@ def query_vector(
         role=cast(Literal["text"], serving), priority="interactive", deadline_s=QUERY_DEADLINE_S
     ) as embedder:
         return _row(embedder.embed_texts([text]))
-
-
-def _sentences_embed(sentences: Sequence[str]) -> Vectors:
-    with services.engines().lease(role="text", priority="interactive", deadline_s=QUERY_DEADLINE_S) as embedder:
-        return embedder.embed_texts(sentences)
 
 
 def _row(vectors: Vectors) -> list[float]:

@@ -23,6 +23,8 @@ SentenceEmbedder = Callable[[Sequence[str]], Vectors]
 CELL_GAP = " | "
 """Stands between the cells of a row in a table's text."""
 
+FORM_ROWS = 12
+
 PICTURE_KINDS = frozenset({"image", "frame"})
 
 PROSE_KINDS = frozenset({"text", "speech"})
@@ -45,6 +47,7 @@ class Span:
         context: Words around it that its meaning rests on: headings, the header row of its table.
         meaning: What is compared: the quote; for a row of a table each cell with its column's name.
         beside: The quote with the spans before and after it; a row of a table has none.
+        around: Its segment, or of a table the row itself: other rows are about other things.
     """
 
     segment: Segment
@@ -54,6 +57,7 @@ class Span:
     context: str
     meaning: str
     beside: str = ""
+    around: str = ""
 
     @property
     def embedded(self) -> str:
@@ -91,6 +95,7 @@ def segment_spans(segments: Sequence[Segment]) -> list[Span]:
 
 def _spans(segment: Segment) -> Iterator[Span]:
     is_table = segment.kind == "table"
+    is_alone = is_table and not _is_form(segment.text)
     headings = " ".join(segment.heading_path)
     header_row = segment.text.split("\n", 1)[0] if is_table else ""
     found = list(_sentences(segment))
@@ -105,8 +110,15 @@ def _spans(segment: Segment) -> Iterator[Span]:
             quote=quote,
             context=f"{headings} {heads}".strip(),
             meaning=_row_meaning(heads, quote) if heads else quote,
-            beside=quote if is_table else segment.text[min(one[0] for one in around) : max(one[1] for one in around)],
+            around=quote if is_alone else segment.text,
+            beside=quote if is_alone else segment.text[min(one[0] for one in around) : max(one[1] for one in around)],
         )
+
+
+def _is_form(table: str) -> bool:
+    """Whether a table is a short list of fields and their values, which are all about one thing."""
+    rows = table.split("\n")
+    return len(rows) <= FORM_ROWS and all(row.count(CELL_GAP) == 1 for row in rows)
 
 
 def _row_meaning(header_row: str, row: str) -> str:

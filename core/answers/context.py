@@ -16,8 +16,8 @@ from core.answers.wording import lexical_support
 from core.segments.models import Segment
 
 PROMPT_SEGMENTS = 3
-EVIDENCE_MARGIN = 2.0
-"""How much weaker than the best (in log-odds) evidence may be and still be used."""
+EVIDENCE_MARGIN = 2.5
+"""How much weaker than the best (in log-odds of being the right span) evidence may be and still be used."""
 
 REPEATED_SHARE = 0.8
 NEIGHBOURS = 1

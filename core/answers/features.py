@@ -232,8 +232,7 @@ def _near(span: Span) -> str:
 
 
 def _around(span: Span) -> str:
-    # A row of a table speaks for itself alone: its neighbours are about other things.
-    return f"{span.context} {span.quote}" if span.segment.kind == "table" else f"{span.context} {span.segment.text}"
+    return f"{span.context} {span.around}"
 
 
 def _news(quote: str, asked_keys: set[str], language: str) -> float:

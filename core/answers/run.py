@@ -9,7 +9,7 @@ from uuid import UUID
 
 from core.access.acting import acting_as_system
 from core.access.models import User
-from core.answers.answer_type import asks_for_picture
+from core.answers.answer_type import answer_type, asks_for_picture, holds
 from core.answers.attribution import (
     PICTURE_KINDS,
     Attributor,
@@ -107,8 +107,12 @@ class Work:
         event_append(answer_id=self.answer_id, event="sentence", data=data)
 
     def is_to_the_point(self) -> bool:
-        """Whether what was said rests on evidence about as strong as the best; else it speaks of another thing."""
-        cited = {(citation.segment_id, citation.quote) for citation in self.draft.citations}
+        """Whether what was said rests on strong evidence; else it speaks of another thing."""
+        return self.rests_on_the_best(self.draft.citations)
+
+    def rests_on_the_best(self, citations: Sequence[Citation]) -> bool:
+        """Whether one of these quotes is evidence about as strong as the best."""
+        cited = {(citation.segment_id, citation.quote) for citation in citations}
         strong = self.evidence.near_best(EVIDENCE_MARGIN)
         return any((self.spans[index].segment.pk, self.spans[index].quote) in cited for index in strong)
 
@@ -226,16 +230,27 @@ def _from_picture(work: Work, picture: Segment, picture_answerer: PictureAnswere
     lines = [line for line in picture.text.split("\n")[1:] if line.strip()]
     said = picture_answerer(picture_sha256=picture.picture_sha256, lines=lines, question=work.standalone.question)
     if said is not None:
-        work.draft.pictured = True
-        for sentence in _sentences(said):
-            work.say(sentence, work.attributor.support(sentence) or cite_picture(picture))
-        return True
+        checked = [(sentence, work.attributor.support(sentence)) for sentence in _sentences(said)]
+        if asks_for_picture(work.standalone.question) or all(_is_strong(work, *one) for one in checked):
+            work.draft.pictured = True
+            for sentence, citation in checked:
+                work.say(sentence, citation or cite_picture(picture))
+            return True
     if work.evidence.answerable or not picture.text.strip():
         return False
     work.draft.extractive = True
     citation = cite_picture(picture)
     work.say(citation.quote, citation)
     return True
+
+
+def _is_strong(work: Work, sentence: str, citation: Citation | None) -> bool:
+    """Whether what was seen is not merely read off a line of the picture that answers another question."""
+    question = work.standalone.question
+    kind = answer_type(question)
+    if kind is not None and not holds(kind, sentence, question=question):
+        return False
+    return citation is None or work.rests_on_the_best([citation])
 
 
 def _sentences(text: str) -> list[str]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 from collections.abc import Sequence
 from typing import Any
 
@@ -17,9 +16,8 @@ from core.answers.service import answer_finish, answer_json
 from core.answers.stream import event_append
 from core.documents.models import Document
 from core.search.service import SearchResult
-from core.settings.env import REPOSITORY
+from core.settings.model_catalog import model_catalog
 from core.settings.profile import profile
-from models_local.catalog import Catalog, catalog_read
 
 REMOVED = "[source removed]"
 
@@ -67,15 +65,11 @@ def answer_store(
 def _models(*, pictured: bool) -> dict[str, Any]:
     roles = ("text", "image_text", "language", *(("vision",) if pictured else ()))
     used = {role: profile().roles[role] for role in roles if role in profile().roles}
+    catalog = model_catalog()
     return {
-        role: {"engine": config.engine, "models": {name: _catalog().model(name).digest for name in config.models}}
+        role: {"engine": config.engine, "models": {name: catalog.model(name).digest for name in config.models}}
         for role, config in used.items()
     }
-
-
-@functools.cache
-def _catalog() -> Catalog:
-    return catalog_read(REPOSITORY / "configs" / "models.toml")
 
 
 def _redact(answer: Answer, erased: set[str]) -> None:

@@ -158,6 +158,18 @@ class TestPictures:
         assert not answer["refused"]
         assert answer["answer"] == "Likely a photograph of: espresso. [1]"
 
+    def test_a_line_that_answers_another_question_gives_way_to_the_words_of_the_picture(self, library, ask):
+        self.picture(library, "Likely a bar chart.\nVisitors of the museum\nJuly was the busiest month of the museum")
+
+        answer, _ = ask(
+            "Which month was the busiest of the museum?",
+            "July was the busiest month of the museum.",
+            pictures=FakePictureAnswerer('A line in the picture reads: "Visitors of the museum".'),
+        )
+
+        assert answer["answer"] == "July was the busiest month of the museum. [1]"
+        assert "vision" not in answer["evidence"]["models"]
+
 
 class TestContext:
     def chunks(self, library, *texts: str, kind: str = "text") -> list[Segment]:

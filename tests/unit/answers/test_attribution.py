@@ -102,6 +102,14 @@ class TestSegmentSpans:
 
         assert segment_spans([table])[1].meaning == "Machine Press nine, Place attic"
 
+    def test_a_row_stands_alone_and_a_field_of_a_form_with_the_others(self):
+        table = segment("Machine | Place | Year\nPress nine | attic | 1950")
+        form = segment("Name | Harbour office\nPhone | 4410")
+        table.kind = form.kind = "table"
+
+        assert segment_spans([table])[1].around == "Press nine | attic | 1950"
+        assert segment_spans([form])[1].around == "Name | Harbour office\nPhone | 4410"
+
     def test_a_span_knows_the_sentences_beside_it(self):
         spans = segment_spans([segment("One. Two. Three. Four.")])
 
