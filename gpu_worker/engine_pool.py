@@ -9,7 +9,6 @@ from __future__ import annotations
 import collections
 import contextlib
 import copy
-import functools
 import itertools
 import select
 import socket
@@ -21,26 +20,12 @@ from typing import Any, Literal, overload
 
 import numpy as np
 
+from gpu_worker.engine_proxies import PROXIES, Proxy
 from gpu_worker.lease_notices import LeaseNotices
 from inference import codec, protocols
 from inference.codec import Message
 from inference.errors import EngineUnavailable, InferenceError
-from inference.registry import ROLES
-from inference.values import (
-    ChatDelta,
-    ChatMessage,
-    ChatRequest,
-    LayoutRegion,
-    PageReading,
-    PictureDescription,
-    PictureToDescribe,
-    RgbImage,
-    Transcript,
-    Vectors,
-    VoiceRequest,
-    VoiceVectors,
-    Waveform,
-)
+from inference.values import Vectors
 
 Priority = Literal["interactive", "bulk"]
 
@@ -129,10 +114,10 @@ class EnginePool:
             stopped: Asked while a stream is waited for, also before its first piece; once true, the stream is
                 cancelled in the engine and ends.
         """
-        return self._leased(role, _PROXIES[role](_Door(self, role, priority, deadline_s, stopped)))
+        return self._leased(role, PROXIES[role](_Door(self, role, priority, deadline_s, stopped)))
 
     @contextlib.contextmanager
-    def _leased(self, role: str, proxy: _Proxy) -> Iterator[_Proxy]:
+    def _leased(self, role: str, proxy: Proxy) -> Iterator[Proxy]:
         with self._notices.leased(role):
             yield proxy
 
@@ -348,121 +333,3 @@ class _Door:
 
     def attribute(self, name: str) -> Any:
         return self._pool.attributes(role=self._role, deadline_s=self._deadline_s)[name]
-
-
-class _Proxy:
-    def __init__(self, door: _Door) -> None:
-        self._door = door
-
-
-class _Dimensioned(_Proxy):
-    @functools.cached_property
-    def dimensions(self) -> int:
-        return int(self._door.attribute("dimensions"))
-
-
-class TextEmbedderProxy(_Dimensioned):
-    """A TextEmbedder in an engine process."""
-
-    def embed_texts(self, batch: Sequence[str]) -> Vectors:
-        """See ``protocols.TextEmbedder``."""
-        return self._door.rows("embed_texts", batch)
-
-
-class ImageTextEmbedderProxy(TextEmbedderProxy):
-    """An ImageTextEmbedder in an engine process."""
-
-    def embed_images(self, batch: Sequence[RgbImage]) -> Vectors:
-        """See ``protocols.ImageTextEmbedder``."""
-        return self._door.rows("embed_images", batch)
-
-
-class SpeechRecognizerProxy(_Proxy):
-    """A SpeechRecognizer in an engine process."""
-
-    def transcribe(self, batch: Sequence[Waveform]) -> Sequence[Transcript]:
-        """See ``protocols.SpeechRecognizer``."""
-        return self._door.batch("transcribe", batch)
-
-
-class SpeakerEncoderProxy(_Dimensioned):
-    """A SpeakerEncoder in an engine process."""
-
-    def embed_voices(self, batch: Sequence[VoiceRequest]) -> Sequence[VoiceVectors]:
-        """See ``protocols.SpeakerEncoder``."""
-        return self._door.batch("embed_voices", batch)
-
-    def cluster_voices(self, batch: Sequence[VoiceVectors]) -> Sequence[tuple[int, ...]]:
-        """See ``protocols.SpeakerEncoder``."""
-        return [tuple(labels) for labels in self._door.batch("cluster_voices", batch)]
-
-
-class TextRecognizerProxy(_Proxy):
-    """A TextRecognizer in an engine process."""
-
-    def read(self, batch: Sequence[RgbImage]) -> Sequence[PageReading]:
-        """See ``protocols.TextRecognizer``."""
-        return self._door.batch("read", batch)
-
-
-class LayoutDetectorProxy(_Proxy):
-    """A LayoutDetector in an engine process."""
-
-    def detect(self, batch: Sequence[RgbImage]) -> Sequence[tuple[LayoutRegion, ...]]:
-        """See ``protocols.LayoutDetector``."""
-        return [tuple(regions) for regions in self._door.batch("detect", batch)]
-
-
-class VisionDescriberProxy(_Proxy):
-    """A VisionDescriber in an engine process."""
-
-    def describe(self, batch: Sequence[PictureToDescribe]) -> Sequence[PictureDescription]:
-        """See ``protocols.VisionDescriber``."""
-        return self._door.batch("describe", batch)
-
-
-class RerankerProxy(_Proxy):
-    """A Reranker in an engine process."""
-
-    def score(self, batch: Sequence[tuple[str, str]]) -> Sequence[float]:
-        """See ``protocols.Reranker``."""
-        return self._door.batch("score", batch)
-
-
-class LanguageModelProxy(_Proxy):
-    """A LanguageModel in an engine process."""
-
-    @functools.cached_property
-    def context_tokens(self) -> int:
-        """Window of the model."""
-        return int(self._door.attribute("context_tokens"))
-
-    def generate(self, request: ChatRequest) -> Iterator[ChatDelta]:
-        """See ``protocols.LanguageModel``."""
-        return self._door.stream("generate", request)
-
-    def count_tokens(self, batch: Sequence[str]) -> Sequence[int]:
-        """See ``protocols.LanguageModel``."""
-        return self._door.batch("count_tokens", batch)
-
-    def prompt_token_ids(self, messages: Sequence[ChatMessage]) -> Sequence[int]:
-        """See ``protocols.LanguageModel``."""
-        (token_ids,) = self._door.batch("prompt_token_ids", [list(messages)])
-        return [int(token_id) for token_id in token_ids]
-
-
-_PROXIES: dict[str, type[_Proxy]] = {
-    "text": TextEmbedderProxy,
-    "image_text": ImageTextEmbedderProxy,
-    "text_next": TextEmbedderProxy,
-    "image_text_next": ImageTextEmbedderProxy,
-    "speech": SpeechRecognizerProxy,
-    "captions": SpeechRecognizerProxy,
-    "speaker": SpeakerEncoderProxy,
-    "ocr": TextRecognizerProxy,
-    "layout": LayoutDetectorProxy,
-    "vision": VisionDescriberProxy,
-    "reranker": RerankerProxy,
-    "language": LanguageModelProxy,
-}
-assert _PROXIES.keys() == ROLES.keys()
