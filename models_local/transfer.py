@@ -68,6 +68,19 @@ def model_import(store: Store, archive: Path, *, progress: Progress = silent) ->
     return model.name
 
 
+def manifest_peek(archive: Path) -> dict[str, Any]:
+    """Return what an archive says of its model.
+
+    Raises:
+        DigestMismatch: It is no exported model.
+    """
+    try:
+        with tarfile.open(archive, "r:") as tar:
+            return _manifest_read(tar, archive)
+    except tarfile.TarError as error:
+        raise DigestMismatch(f"{archive.name} is not an exported model: {error}") from error
+
+
 def manifest_of(model: ModelEntry) -> dict[str, Any]:
     """Return what an archive says about its model: name, digest, licence, origin and files."""
     return {

@@ -15,7 +15,7 @@ from typing import IO, Literal
 from xml.etree import ElementTree
 
 from core.settings.env import REPOSITORY, child_environment, env
-from models_local.catalog import catalog_read
+from core.settings.model_catalog import model_catalog
 from models_local.store import Store
 
 State = Literal["passed", "failed", "not run"]
@@ -70,7 +70,7 @@ def _program(names: Sequence[str], advice: str) -> Callable[[], str | None]:
 
 def models_absent() -> list[str]:
     """Return the models of the catalog that the store lacks; the conformance suites use all of them."""
-    catalog = catalog_read(REPOSITORY / "configs" / "models.toml")
+    catalog = model_catalog()
     store = Store(env().weights, catalog)
     return sorted(name for name in catalog.models if not store.present(name))
 

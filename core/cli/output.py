@@ -19,9 +19,9 @@ from core.cli.client import ApiError, NotRunning
 from core.host.paths import PlaceRefused
 from core.host.process import ServerFailed
 from core.host.secrets import SecretMissing
-from core.settings.env import REPOSITORY, env
+from core.settings.env import env
+from core.settings.model_catalog import model_catalog
 from core.settings.profile import ProfileError, profile
-from models_local.catalog import catalog_read
 from models_local.errors import ModelsError
 from models_local.store import Store
 
@@ -91,7 +91,7 @@ def is_ready(answer: Mapping[str, Any]) -> bool:
 
 def models_missing() -> list[str]:
     """Return the models that the profile needs and the store lacks."""
-    store = Store(env().weights, catalog_read(REPOSITORY / "configs" / "models.toml"))
+    store = Store(env().weights, model_catalog())
     wanted = {name for role in profile().roles.values() for name in role.models}
     return sorted(name for name in wanted if not store.present(name))
 

@@ -18,9 +18,9 @@ from collections.abc import Mapping
 from core.segments.models import SpaceName
 from core.segments.spaces import SpaceSpec
 from core.settings.calibration import Floors, calibration
-from core.settings.env import REPOSITORY
+from core.settings.model_catalog import model_catalog
 from core.settings.profile import Profile, ProfileError, RoleConfig, profile
-from models_local.catalog import Catalog, catalog_read
+from models_local.catalog import Catalog
 
 RECIPE_LETTERS = 200
 
@@ -62,7 +62,7 @@ def space_spec(name: str, profile: Profile, catalog: Catalog) -> SpaceSpec:
 @functools.cache
 def space_specs() -> dict[str, SpaceSpec]:
     """Return the spaces of this host's profile by the role that embeds into them."""
-    return specs_of(profile(), catalog_read(REPOSITORY / "configs" / "models.toml"))
+    return specs_of(profile(), model_catalog())
 
 
 def specs_of(profile: Profile, catalog: Catalog) -> dict[str, SpaceSpec]:

@@ -9,9 +9,8 @@ from collections.abc import Sequence
 from typing import Any
 
 from core.api.openai.errors import RequestRefused
-from core.settings.env import REPOSITORY
+from core.settings.model_catalog import model_catalog
 from core.settings.profile import Profile, profile
-from models_local.catalog import catalog_read
 
 SERVED_ROLES = ("language", "vision", "text", "image_text", "speech", "reranker")
 
@@ -93,5 +92,5 @@ def _names(models: Sequence[ServedModel]) -> str:
 
 @functools.cache
 def _fingerprint(model: str) -> str:
-    catalog = catalog_read(REPOSITORY / "configs" / "models.toml")
+    catalog = model_catalog()
     return f"fp_{catalog.model(model).digest[:12]}"

@@ -13,9 +13,9 @@ from core.host.finding import Finding
 from core.host.fitness import fitness, problems
 from core.host.paths import home_layout
 from core.host.peaks import FILE_NAME, PeakStore
-from core.settings.env import REPOSITORY, env
+from core.settings.env import env
+from core.settings.model_catalog import model_catalog
 from core.settings.profile import profile_read, profiles_known
-from models_local.catalog import catalog_read
 from models_local.store import Store
 
 SIGNS = {"ok": "ok  ", "note": "note", "problem": "FAIL"}
@@ -37,7 +37,7 @@ class Command(OutcomeCommand):
         fits = fitness(
             profile,
             devices=devices_find(),
-            store=Store(env().weights.resolve(), catalog_read(REPOSITORY / "configs" / "models.toml")),
+            store=Store(env().weights.resolve(), model_catalog()),
             peaks=PeakStore(home_layout(env().home_path).run / FILE_NAME),
         )
         findings = [*examine(profile), *fits]

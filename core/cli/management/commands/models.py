@@ -1,4 +1,4 @@
-"""``./cloister models``: list, pull, verify, export, import and remove the models of the store."""
+"""``./cloister models``: list, pull, verify, add, export, import and remove the models of the store."""
 
 from __future__ import annotations
 
@@ -11,10 +11,11 @@ from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError
 
-from core.settings.env import REPOSITORY, env
+from core.settings.env import env
+from core.settings.model_catalog import added_catalog, model_catalog
 from core.settings.profile import profile
-from models_local import licence, sources, transfer
-from models_local.catalog import ModelEntry, catalog_read
+from models_local import adding, licence, sources, transfer
+from models_local.catalog import ModelEntry
 from models_local.errors import ModelsError
 from models_local.store import Store
 
@@ -53,7 +54,7 @@ class ProgressLine:
 
 
 class Command(BaseCommand):
-    help = "Lists, pulls, verifies, exports, imports and removes models of the store."
+    help = "Lists, pulls, verifies, adds, exports, imports and removes models of the store."
     requires_system_checks: list[str] = []
 
     def add_arguments(self, parser: argparse.ArgumentParser) -> None:
@@ -76,11 +77,22 @@ class Command(BaseCommand):
         export.add_argument("--json", action="store_true", help="print JSON")
         arriving = actions.add_parser("import", help="bring exported models into the store")
         arriving.add_argument("files", nargs="+", type=Path, metavar="FILE")
+        arriving.add_argument(
+            "--added", action="store_true", help="also models that were added by hand where they were exported"
+        )
         arriving.add_argument("--json", action="store_true", help="print JSON")
+        own = "take a model of your own, as a folder, into the store and the catalog of this installation"
+        add = actions.add_parser("add", help=own, description=own)
+        add.add_argument("name", metavar="NAME")
+        add.add_argument("folder", type=Path, metavar="FOLDER")
+        add.add_argument("--role", required=True, help="what it is for, such as vision or language")
+        add.add_argument("--licence", required=True, help="SPDX identifier of the weights' licence")
+        add.add_argument("--attribution", required=True, help="who made it and where it comes from")
+        add.add_argument("--json", action="store_true", help="print JSON")
 
     def handle(self, *_args: str, **options: Any) -> None:
         try:
-            store = Store(env().weights, catalog_read(REPOSITORY / "configs" / "models.toml"))
+            store = Store(env().weights, model_catalog())
             rows = getattr(self, f"_{options['action']}")(store, options)
         except (ModelsError, OSError) as error:
             raise CommandError(str(error)) from error
@@ -126,13 +138,43 @@ class Command(BaseCommand):
     def _import(self, store: Store, options: dict[str, Any]) -> list[dict[str, Any]]:
         progress = ProgressLine()
         try:
-            names = [transfer.model_import(store, file, progress=progress) for file in options["files"]]
+            names = [self._import_one(store, file, progress, **options) for file in options["files"]]
         finally:
             progress.close()
         return [{"name": name, "state": "imported"} for name in names]
 
+    def _import_one(self, store: Store, file: Path, progress: ProgressLine, *, added: bool, **_options: Any) -> str:
+        if added and (manifest := transfer.manifest_peek(file))["name"] not in store.catalog.models:
+            adding.entry_write(added_catalog(), adding.entry_of_manifest(manifest))
+            store = Store(store.root, model_catalog())
+        return transfer.model_import(store, file, progress=progress)
+
+    def _add(self, store: Store, options: dict[str, Any]) -> list[dict[str, Any]]:
+        progress = ProgressLine()
+        added_catalog().parent.mkdir(parents=True, exist_ok=True)
+        try:
+            added = adding.model_add(
+                store,
+                options["name"],
+                options["folder"],
+                role=options["role"],
+                licence=options["licence"],
+                attribution=options["attribution"],
+                catalog_file=added_catalog(),
+                progress=progress,
+            )
+        finally:
+            progress.close()
+        row = {"name": added.model.name, "state": "added", "digest": added.model.digest}
+        return [{**row, "files": len(added.model.files), "left_out": list(added.left_out)}]
+
     def _remove(self, store: Store, options: dict[str, Any]) -> list[dict[str, Any]]:
-        return [{"name": name, "state": "removed", "freed_bytes": store.remove(name)} for name in options["names"]]
+        rows = []
+        for name in options["names"]:
+            rows.append({"name": name, "state": "removed", "freed_bytes": store.remove(name)})
+            if not store.catalog.model(name).source:
+                adding.entry_forget(added_catalog(), name)
+        return rows
 
     def _licences(self, store: Store, _options: dict[str, Any]) -> list[dict[str, Any]]:
         return [
