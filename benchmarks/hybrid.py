@@ -42,11 +42,13 @@ class Judged:
     Attributes:
         answers: Whether a hit does.
         places: How many distinct hits could.
+        for_fitting: Whether the weights of the fusion were fitted on it.
     """
 
     query: str
     answers: Callable[[SearchHit], bool]
     places: int
+    for_fitting: bool = False
 
 
 def main() -> dict[str, Any]:
@@ -58,7 +60,11 @@ def main() -> dict[str, Any]:
     samples = _samples()
     figures: list[Figure] = []
     scores: dict[str, dict[str, dict[str, float]]] = {}
-    for name, judged in (("labelled questions", labelled), ("samples of every modality", samples)):
+    for name, judged in (
+        ("questions that nothing was fitted on", [one for one in labelled if not one.for_fitting]),
+        ("all labelled questions", labelled),
+        ("samples of every modality", samples),
+    ):
         scores[name] = {leg: _scores(judged, legs) for leg, legs in LEGS.items()}
         figures += [_figure(name, measure, scores[name], len(judged), before) for measure in ("ndcg", "mrr")]
     return report(SUITE, figures, scores=scores, left_out=left_out, depth=DEPTH, spaces=_digests())
@@ -97,7 +103,14 @@ def _labelled() -> tuple[list[Judged], int]:
             left_out += 1
             continue
         ids = {segment.pk for segment in holding}
-        judged.append(Judged(query=question.text, answers=_one_of(ids), places=len(distinct)))
+        judged.append(
+            Judged(
+                query=question.text,
+                answers=_one_of(ids),
+                places=len(distinct),
+                for_fitting=question.for_fitting,
+            )
+        )
     return judged, left_out
 
 
