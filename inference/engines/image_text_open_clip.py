@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -17,11 +19,15 @@ from inference.preprocessing.torch_operators import torchvision_prepare
 from inference.values import RgbImage, Vectors
 
 _Item = TypeVar("_Item")
+_BATCHES_AHEAD = 2
 _CONFIGURATION = "open_clip_config.json"
 
 
 class OpenClipEmbedder:
     """Pictures and queries through the two towers of a CLIP model, in float32.
+
+    While one batch goes through the picture tower, threads make the pictures of the next ones small: of a large picture
+    that takes longer than the tower does.
 
     The folder holds ``model.safetensors``. Its architecture is either named by the option, or described by an
     ``open_clip_config.json`` beside it.
@@ -29,6 +35,7 @@ class OpenClipEmbedder:
     Options:
         architecture: Name that open_clip knows, such as ``ViT-B-32``.
         batch_items: Pictures or texts in one forward pass.
+        resize_threads: Threads that make pictures small.
     """
 
     recipe_version = "1"
@@ -45,10 +52,13 @@ class OpenClipEmbedder:
         chosen = dict(options or {})
         architecture = chosen.pop("architecture", None)
         self._batch_items = int(chosen.pop("batch_items", 32))
+        resize_threads = int(chosen.pop("resize_threads", max(1, threads)))
         if chosen:
             raise InputRejected(
-                f"open_clip does not know the options {sorted(chosen)}; it knows architecture and batch_items"
+                f"open_clip does not know the options {sorted(chosen)}; it knows architecture, batch_items and"
+                " resize_threads"
             )
+        self._resizing = ThreadPoolExecutor(resize_threads, thread_name_prefix="open-clip-resize")
         name, pretrained = _source(folders[0], architecture)
         self._device = device
         with library_errors("open_clip", f"loading {folders[0]}"):
@@ -67,7 +77,15 @@ class OpenClipEmbedder:
         for index, image in enumerate(batch):
             picture_check(image, index)
         with library_errors("open_clip", f"embedding {len(batch)} pictures"):
-            return np.concatenate([self._images(images) for images in _slices(batch, self._batch_items)])
+            # Lazily, so that at most the pictures of two batches are ready at a time.
+            pending = deque[list[Future[torch.Tensor]]]()
+            rows: list[Vectors] = []
+            for images in _slices(batch, self._batch_items):
+                pending.append([self._resizing.submit(self._pixels, image) for image in images])
+                if len(pending) == _BATCHES_AHEAD:
+                    rows.append(self._images(pending.popleft()))
+            rows += [self._images(images) for images in pending]
+            return np.concatenate(rows)
 
     def embed_texts(self, batch: Sequence[str]) -> Vectors:
         """Embed queries into the same space; longer than the text tower's window is cut off."""
@@ -77,9 +95,17 @@ class OpenClipEmbedder:
         with library_errors("open_clip", f"embedding {len(batch)} queries"):
             return np.concatenate([self._texts(part) for part in _slices(texts, self._batch_items)])
 
+    def close(self) -> None:
+        """End the threads."""
+        self._resizing.shutdown(cancel_futures=True)
+
+    def _pixels(self, image: RgbImage) -> torch.Tensor:
+        pixels: torch.Tensor = self._prepare(Image.fromarray(image))
+        return pixels
+
     @torch.inference_mode()
-    def _images(self, images: Sequence[RgbImage]) -> Vectors:
-        pixels = torch.stack([self._prepare(Image.fromarray(image)) for image in images]).to(self._device)
+    def _images(self, pictures: Sequence[Future[torch.Tensor]]) -> Vectors:
+        pixels = torch.stack([one.result() for one in pictures]).to(self._device)
         vectors: Vectors = self._model.encode_image(pixels, normalize=True).float().cpu().numpy()
         return vectors
 
