@@ -241,7 +241,8 @@ class Drawer:
         draw = ImageDraw.Draw(code)
         low = int(height_px * (0.82 if self.chance.random() < 0.7 else 1))
         for start, stop in zip(edges[1:-2:2], edges[2:-1:2], strict=False):
-            draw.rectangle((int(start * width_px), 4, int(stop * width_px) - 1, low), fill="black")
+            left_px = int(start * width_px)
+            draw.rectangle((left_px, 4, max(left_px, int(stop * width_px) - 1), low), fill="black")
         return code
 
     def _place(self, page: Image.Image, inset: Image.Image) -> tuple[int, int]:

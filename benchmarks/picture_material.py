@@ -23,7 +23,6 @@ from inference.parsing.picture import upright_rgb
 from inference.values import RgbImage
 
 _PAGE_DPI = 150
-_LONGEST_EDGE_PX = Limits().ocr_edge_px
 _POINTS_PER_INCH = 72
 
 
@@ -79,7 +78,8 @@ class Manifest:
 class Material:
     """A cache folder of unpacked sources, filled on demand: ``<cache>/<source>/<path>``."""
 
-    def __init__(self, cache: Path, manifest: Manifest) -> None:
+    def __init__(self, cache: Path, manifest: Manifest, *, longest_edge_px: int = Limits().ocr_edge_px) -> None:
+        self._longest_edge_px = longest_edge_px
         self._cache = cache
         self._manifest = manifest
 
@@ -89,9 +89,9 @@ class Material:
         if entry.page is not None:
             page = pypdfium2.PdfDocument(content)[entry.page - 1]
             rendered: Image.Image = page.render(scale=_PAGE_DPI / _POINTS_PER_INCH).to_pil()
-            return np.asarray(upright_rgb(rendered, _LONGEST_EDGE_PX))
+            return np.asarray(upright_rgb(rendered, self._longest_edge_px))
         with Image.open(io.BytesIO(content)) as image:
-            return np.asarray(upright_rgb(image, _LONGEST_EDGE_PX))
+            return np.asarray(upright_rgb(image, self._longest_edge_px))
 
     def content(self, entry: Entry) -> bytes:
         """Return a file's bytes, after fetching its source where they are not in the cache.

@@ -58,6 +58,15 @@ class ImageNetClassifier:
         """
         return self._by_shape(images, _FEATURE_SIDE_PX, self._feature_pass)
 
+    def logits_of(self, features: Features) -> Logits:
+        """Return the logits that one row of features amounts to: those of one pass at 320 px."""
+        layer: Any = self._model.classifier
+        width = layer.in_features
+        pooled = torch.from_numpy(features[-2 * width : -width]).to(self._device)
+        with torch.inference_mode():
+            found: Logits = layer(pooled).cpu().numpy()
+        return found
+
     def _by_shape(
         self, images: Sequence[RgbImage], side_px: int, one_pass: Callable[[npt.NDArray[np.uint8]], Logits]
     ) -> Logits:
