@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import functools
 import json
 import subprocess
 import sys
@@ -80,11 +79,18 @@ def asked(few_questions, stack, tmp_path_factory, django_db_blocker) -> dict[str
 def run_client(asked) -> Callable[..., Outcome]:
     """Runs a client's cases in its own virtual environment, once for all tests that ask for them."""
 
-    @functools.cache
-    def run(name: str, script: str, formats: tuple[str, ...] = ()) -> Outcome:
+    known: dict[str, Outcome] = {}
+
+    def run_once(name: str, script: str, **more: Any) -> Outcome:
+        key = json.dumps([name, script, more])
+        if key not in known:
+            known[key] = run(name, script, **more)
+        return known[key]
+
+    def run(name: str, script: str, **more: Any) -> Outcome:
         done = subprocess.run(
             [str(client_python(name)), str(HERE / script)],
-            input=json.dumps({**asked, "formats": formats}),
+            input=json.dumps({**asked, **more}),
             capture_output=True,
             text=True,
             check=False,
@@ -96,7 +102,7 @@ def run_client(asked) -> Callable[..., Outcome]:
         assert done.returncode == 0, done.stderr[-4000:]
         return Outcome(json.loads(done.stdout.strip().splitlines()[-1]))
 
-    return run
+    return run_once
 
 
 def client_python(name: str) -> Path:

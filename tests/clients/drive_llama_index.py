@@ -21,6 +21,7 @@ def model(**fields: Any) -> OpenAILike:
             "is_chat_model": True,
             "context_window": 2048,
             "max_tokens": 40,
+            "temperature": 0,
             **PLACE,
             **fields,
         }

@@ -10,6 +10,7 @@ from django.conf import settings
 from django.core.files.uploadedfile import UploadedFile
 from django.http import QueryDict
 from knox.auth import TokenAuthentication
+from rest_framework.negotiation import DefaultContentNegotiation
 from rest_framework.parsers import FormParser, JSONParser, MultiPartParser
 from rest_framework.request import Request
 from rest_framework.views import APIView
@@ -45,9 +46,22 @@ class BoundedJSONParser(JSONParser):
         return parsed
 
 
+class _AnyAccept(DefaultContentNegotiation):
+    """Answers whatever a client says it accepts: they ask for files as ``application/binary``."""
+
+    def select_renderer(
+        self,
+        request: Request,  # noqa: ARG002 - DRF's signature
+        renderers: Any,
+        format_suffix: str | None = None,  # noqa: ARG002
+    ) -> tuple[Any, str]:
+        return renderers[0], renderers[0].media_type
+
+
 class OpenAIView(APIView):
     """A view under /v1/; these follow OpenAI's published schema and are left out of ours."""
 
+    content_negotiation_class = _AnyAccept
     authentication_classes = [TokenAuthentication]
     parser_classes = [BoundedJSONParser]
     schema = None

@@ -277,7 +277,9 @@ class TestFiles:
         assert (made["object"], made["bytes"], made["filename"]) == ("file", 14, "tide.txt")
         assert alice.get("files").json()["data"] == [made]
         assert alice.get(f"files/{made['id']}").json() == made
-        content = alice.get(f"files/{made['id']}/content")
+        content = Client().get(
+            f"/v1/files/{made['id']}/content", headers={**alice.headers, "Accept": "application/binary"}
+        )
         assert b"".join(content.streaming_content) == b"the tide rises"
         assert alice.delete(f"files/{made['id']}").json()["deleted"] is True
         refusal(alice.get(f"files/{made['id']}"), 404)
