@@ -35,6 +35,9 @@ QUERY_IMAGE_MAX_MIB = 32
 RERANK_DEPTH = 30
 """Fused candidates that a reranker sees; each costs it a pass of its model."""
 
+SPARE = 5
+"""Candidates loaded beyond the hits wanted, so that near-duplicates seldom cost another statement."""
+
 HITS_PER_DOCUMENT = 3
 """Hits shown of each document of a grouped search."""
 
@@ -113,7 +116,8 @@ def segments_search(
 
     def candidates(scope: Scope, vectors: QueryVectors) -> tuple[list[_Candidate], QueryTerms | None]:
         found = _legs(scope, spaces, vectors.found, query, limit=max(LEG_LIMIT, 2 * limit), wanted=legs)
-        return _candidates(found, limit, everything=group_by_document, whole=whole), found.terms
+        first = RERANK_DEPTH if reranker is not None else limit + max(SPARE, limit // 2)
+        return _candidates(found, limit, first=None if group_by_document else first, whole=whole), found.terms
 
     with acting_as(user):
         scope = Scope(
@@ -191,13 +195,13 @@ def _legs(
     return _Found(legs=found, terms=terms)
 
 
-def _candidates(found: _Found, wanted: int, *, everything: bool, whole: bool) -> list[_Candidate]:
-    """Load fused segments, best first, until enough of them say different things."""
+def _candidates(found: _Found, wanted: int, *, first: int | None, whole: bool) -> list[_Candidate]:
+    """Load fused segments, best first, ``first`` or all at a time, until enough of them say different things."""
     fused = fuse({leg: [hit.segment_id for hit in hits] for leg, hits in found.legs.items()}, WEIGHTS)
     scores = {leg: {hit.segment_id: hit.score for hit in hits} for leg, hits in found.legs.items()}
-    batch = len(fused) if everything else max(RERANK_DEPTH, 3 * wanted)
+    batch = first or max(1, len(fused))
     loaded: list[_Candidate] = []
-    for start in range(0, len(fused), max(1, batch)):
+    for start in range(0, len(fused), batch):
         loaded += _loaded(fused[start : start + batch], scores, whole=whole)
         if len(_collapsed(loaded)) >= wanted:
             break

@@ -25,12 +25,10 @@ def snippet(text: str, wanted: Iterable[str], length_chars: int = SNIPPET_CHARS)
 
 
 def _best_start(text: str, wanted: set[str], length_chars: int) -> int:
-    hits = [match.start() for match in re.finditer(r"\w+", text) if _wanted(match.group().lower(), wanted)]
+    beginnings = tuple(want for want in wanted if len(want) > 3)
+    found = ((match.start(), match.group().lower()) for match in re.finditer(r"\w+", text))
+    hits = [start for start, word in found if word in wanted or word.startswith(beginnings)]
     if not hits:
         return 0
     starts = [max(0, hit - length_chars // 4) for hit in hits]
     return max(starts, key=lambda start: (sum(start <= hit < start + length_chars for hit in hits), -start))
-
-
-def _wanted(word: str, wanted: set[str]) -> bool:
-    return any(word == want or (len(want) > 3 and word.startswith(want)) for want in wanted)
