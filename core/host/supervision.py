@@ -205,8 +205,11 @@ class _UnixTransport(xmlrpc.client.Transport):
         super().__init__()
         self._path = path
 
-    def make_connection(self, host: Any) -> http.client.HTTPConnection:  # noqa: ARG002 - the socket's path is the address
-        return _UnixConnection(self._path)
+    def make_connection(self, host: Any) -> http.client.HTTPConnection:
+        connection = _UnixConnection(self._path)
+        # Where the base class looks for what it closes.
+        self._connection = (host, connection)
+        return connection
 
 
 def _state(info: dict[str, Any]) -> ProcessState:
