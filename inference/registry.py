@@ -96,6 +96,7 @@ ENGINES: Mapping[str, str] = {
     "sentence_onnx": "text_onnx:OnnxSentenceEmbedder",
     "open_clip": "image_text_open_clip:OpenClipEmbedder",
     "conse": "image_text_conse:ConseEmbedder",
+    "conse_documents": "image_text_conse:ConseDocumentsEmbedder",
     "vision_transformers": "vision_transformers:TransformersDescriber",
     "composed_describer": "vision_composed:ComposedDescriber",
     "cross_encoder": "rerank_cross_encoder:CrossEncoderReranker",

@@ -4,12 +4,16 @@ import json
 
 import numpy as np
 import pytest
+from PIL import Image
 
+from core.settings.env import REPOSITORY
 from inference.engines.fakes import FakeImageTextEmbedder
 from inference.errors import EngineUnavailable, InputRejected
 from inference.preprocessing.torch_operators import torchvision_prepare
 from inference.registry import engine_load
 from tests.engines.conformance_image_text import ImageTextConformance
+
+SAMPLES = REPOSITORY / "configs" / "samples"
 
 TINY_CLIP = {
     "embed_dim": 32,
@@ -103,6 +107,41 @@ class TestConseEmbedder(ImageTextConformance):
         pictures = list(photographs.values())
 
         np.testing.assert_allclose(computed.embed_images(pictures), engine.embed_images(pictures), atol=1e-3)
+
+
+@pytest.fixture(scope="module")
+def conse_documents(model_folder):
+    folders = [model_folder("efficientnet-lite0"), model_folder("all-minilm-l6-v2")]
+    return engine_load("conse_documents", folders, threads=1)
+
+
+@pytest.mark.weights
+class TestConseDocumentsEmbedder(ImageTextConformance):
+    @pytest.fixture
+    def engine(self, conse_documents):
+        return conse_documents
+
+    @pytest.fixture
+    def pictures(self, photographs):
+        return list(photographs.values())
+
+    @pytest.mark.parametrize(
+        ("query", "shown"), [("a bar chart", "chart"), ("a page of text", "page"), ("a photo of a cat", "cat")]
+    )
+    def test_ranks_the_right_kind_of_document_first(self, engine, photographs, picture, query, shown):
+        with Image.open(SAMPLES / "chart.png") as chart:
+            gallery = {**photographs, "page": picture("page_columns.png"), "chart": np.asarray(chart.convert("RGB"))}
+
+        scores = engine.embed_images(list(gallery.values())) @ engine.embed_texts([query])[0]
+
+        assert list(gallery)[int(scores.argmax())] == shown
+
+    def test_leaves_photographs_where_they_are_without_documents(self, engine, conse, photographs):
+        pictures = list(photographs.values())
+
+        kept = (engine.embed_images(pictures) * conse.embed_images(pictures)).sum(axis=1)
+
+        assert kept.min() > 0.95
 
 
 @pytest.fixture(scope="module")
