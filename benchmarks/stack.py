@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
+import socket
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from pathlib import Path
 from typing import Any
 
-from core.settings.env import REPOSITORY, child_environment
+from core.host.broker import EmbeddedBroker
+from core.host.paths import home_layout
+from core.host.postgres import EmbeddedPostgres
+from core.host.process import wait_until
+from core.settings.env import REPOSITORY, child_environment, environment_set
 
 COLLECTION = "benchmark"
 
@@ -47,3 +54,51 @@ def stack_with(files: Sequence[str], *, collection: str = COLLECTION) -> dict[st
     up = stack_up()
     command("ingest", *files, "--collection", collection, "--wait")
     return up
+
+
+@contextlib.contextmanager
+def web_stack(home: Path) -> Iterator[str]:
+    """Run PostgreSQL, the broker and the web process alone in a home of their own; yields the address of the pages.
+
+    From here on this process works in that home too. No worker and no engine runs beside what is measured.
+    """
+    environment_set(CLOISTER_HOME=str(home), CLOISTER_PORT="0")
+    home.mkdir(parents=True, exist_ok=True)
+    postgres, broker = EmbeddedPostgres(home), EmbeddedBroker(home)
+    noted = home_layout(home).make().run / "port"
+    noted.unlink(missing_ok=True)
+    with contextlib.ExitStack() as stack:
+        stack.callback(postgres.stop)
+        postgres.start()
+        stack.callback(broker.stop)
+        broker.start()
+        _manage("migrate", "--database", "owner", "--no-input", "--verbosity", "0")
+        _manage("spaces_ensure")
+        web = subprocess.Popen(
+            [sys.executable, "-m", "core.host.web_process"],
+            cwd=REPOSITORY,
+            env=child_environment(PYTHONPATH=str(REPOSITORY)),
+            stdout=subprocess.DEVNULL,
+            stderr=stack.enter_context((home_layout(home).logs / "web.log").open("ab")),
+        )
+        stack.callback(web.wait)
+        stack.callback(web.terminate)
+        wait_until(noted.is_file, timeout_s=120, what="a port of the web process")
+        port = int(noted.read_text())
+        wait_until(lambda: _listens(port), timeout_s=120, what="a web process that listens")
+        yield f"http://127.0.0.1:{port}"
+
+
+def _listens(port: int) -> bool:
+    with socket.socket() as probe:
+        return probe.connect_ex(("127.0.0.1", port)) == 0
+
+
+def _manage(*arguments: str) -> None:
+    subprocess.run(
+        [sys.executable, "manage.py", *arguments],
+        cwd=REPOSITORY,
+        env=child_environment(PYTHONPATH=str(REPOSITORY)),
+        stdout=sys.stderr,
+        check=True,
+    )

@@ -8,7 +8,7 @@ from uuid import UUID
 
 from django.utils import timezone
 
-from core.access.errors import CloisterError, Conflict
+from core.access.errors import CloisterError, Conflict, NotFound
 from core.jobs.errors import LeaseLost
 from core.segments.fill import (
     fill_advance,
@@ -56,12 +56,13 @@ def fill_run(*, batch_id: UUID, owner: str, engines: EnginePool, specs: Mapping[
     except Exception as error:  # the worker's boundary: whatever happened fails this batch alone
         logger.exception("%s failed", batch)
         _fail(batch, "internal_error", f"{type(error).__name__}: {error}", retryable=True)
-    if fill_advance(space_id=batch.space_id, now=timezone.now()) == "filled":
-        _seal(batch.space_id)
+    _advance(batch.space_id)
 
 
 def _embed(batch: FillBatch, engines: EnginePool, specs: Mapping[str, SpaceSpec]) -> dict[UUID, Vectors]:
-    space = EmbeddingSpace.objects.get(pk=batch.space_id)
+    space = EmbeddingSpace.objects.filter(pk=batch.space_id).first()
+    if space is None:
+        raise LeaseLost(f"space {batch.space_id} was dropped while it was filled")
     role = role_of(space.digest, specs)
     if role is None:
         raise EngineUnavailable(
@@ -74,9 +75,12 @@ def _embed(batch: FillBatch, engines: EnginePool, specs: Mapping[str, SpaceSpec]
     return {segment.pk: row for segment, row in zip(segments, rows, strict=True)}
 
 
-def _seal(space_id: int) -> None:
+def _advance(space_id: int) -> None:
     try:
-        space_seal(space_id=space_id)
+        if fill_advance(space_id=space_id, now=timezone.now()) == "filled":
+            space_seal(space_id=space_id)
+    except NotFound:
+        logger.info("space %s was dropped while it was filled", space_id)
     except Conflict as error:
         # Not here: this worker connects as the application role alone, as it should on a host of its own.
         logger.warning("space %s is filled and not indexed yet: %s", space_id, error)

@@ -382,6 +382,16 @@ class TestDrop:
             cursor.execute("SELECT to_regclass(%s)", [f"segments_embedding_{second.pk}"])
             assert cursor.fetchone() == (None,)
 
+    def test_ends_a_fill_without_harm(self, first, second, engines, now):
+        fill_start(space_id=second.pk, now=now)
+        waiting = batches()
+        space_drop(space_id=second.pk)
+
+        for batch in waiting:
+            fill_run(batch_id=batch.pk, owner="slot-1", engines=engines, specs=SPECS)
+
+        assert list(EmbeddingSpace.objects.all()) == [first]
+
     def test_of_the_active_space_is_refused(self, first):
         with pytest.raises(Conflict, match="answers searches"):
             space_drop(space_id=first.pk)

@@ -32,6 +32,7 @@ from core.settings.env import env
 from inference.values import Vectors
 
 POLL_S = 1.0
+STALLED_S = 30.0
 
 
 class Command(OutcomeCommand):
@@ -135,11 +136,16 @@ class Command(OutcomeCommand):
 
 
 def _filled(space: EmbeddingSpace, progress: FillProgress) -> FillProgress:
-    begun_s, shown = time.monotonic(), -1.0
+    begun_s = changed_s = time.monotonic()
+    shown = -1
     while progress.phase == "filling":
-        if progress.percent != shown:
-            shown = progress.percent
-            sys.stderr.write(f"{progress.vectors} of {progress.wanted} vectors, {time.monotonic() - begun_s:.0f} s\n")
+        now_s = time.monotonic()
+        if progress.vectors != shown:
+            shown, changed_s = progress.vectors, now_s
+            sys.stderr.write(f"{progress.vectors} of {progress.wanted} vectors, {now_s - begun_s:.0f} s\n")
+        elif now_s - changed_s > STALLED_S:
+            changed_s = now_s
+            sys.stderr.write(f"no vector came for {STALLED_S:.0f} s; './cloister status' tells whether workers run\n")
         time.sleep(POLL_S)
         progress = fill_progress(space_id=space.pk)
     if progress.phase == "filled":
