@@ -217,12 +217,13 @@ class EnginePool:
         """Wait for the next message; None as soon as nobody wants it any more."""
         if stopped is None:
             return self._receive(connection)
+        poll = select.poll()
+        poll.register(connection, select.POLLIN)
         give_up = time.monotonic() + (connection.gettimeout() or DEADLINE_S)
         while time.monotonic() < give_up:
             if stopped():
                 return None
-            readable, _, _ = select.select([connection], [], [], STOPPED_POLL_S)
-            if readable:
+            if poll.poll(STOPPED_POLL_S * 1000):
                 return self._receive(connection)
         raise TimeoutError
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import logging
 from typing import Any
 
 from core import remote
@@ -14,9 +14,9 @@ from gpu_worker.calls.pictures import picture_read
 from inference.errors import ContextOverflow, InferenceError
 from inference.values import ChatMessage, ChatRequest, PictureToDescribe
 
-CHAT_DEADLINE_S = 300.0
+logger = logging.getLogger(__name__)
 
-Emit = Callable[[str], None]
+CHAT_DEADLINE_S = 300.0
 
 
 def chat_run(*, chat_id: str, call: ChatCall) -> None:
@@ -27,6 +27,9 @@ def chat_run(*, chat_id: str, call: ChatCall) -> None:
         usage = _pictures_answer(chat_id, call) if call.pictures else _text_answer(chat_id, call)
     except InferenceError as error:
         chat_event(chat_id, "error", {"code": error.code, "message": str(error)})
+    except Exception as error:  # the worker's boundary: whoever waits for the answer gets a sentence
+        logger.exception("chat %s failed", chat_id)
+        chat_event(chat_id, "error", {"code": "internal_error", "message": f"{type(error).__name__}: {error}"})
     else:
         if usage is not None:
             chat_event(chat_id, "done", usage)

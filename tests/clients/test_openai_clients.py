@@ -87,10 +87,9 @@ class TestChat:
     def test_hanging_up_ends_the_generation_within_a_second(self, outcome):
         hung_up = outcome.value("hung_up")
 
-        events = broker().xrevrange(f"cloister:chat:{hung_up['chat']}:events", count=1)
-
-        ((identifier, fields),) = events
-        assert fields[b"event"] == b"cancelled"
+        # A second has passed since; what counts is when the end was written.
+        identifier, fields = broker().xrevrange(f"cloister:chat:{hung_up['chat']}:events", count=1)[0]
+        assert fields[b"event"] == b"cancelled", fields
         assert int(identifier.split(b"-")[0]) - hung_up["at_s"] * 1000 <= CANCEL_LIMIT_MS
 
 
