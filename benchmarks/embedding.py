@@ -69,7 +69,7 @@ def in_process(name: str, embed: Callable[[Sequence[str]], Any]) -> Contestant:
 def peer(name: str, found: PeerEnvironment, folder: Path, threads: int) -> tuple[Contestant, subprocess.Popen[str]]:
     """Start a peer in its own environment; it tells its own seconds, so the pipe costs it nothing."""
     child = found.start(
-        [str(REPOSITORY / "benchmarks" / "embedding_peers.py"), name, str(folder), str(threads)],
+        [str(REPOSITORY / "benchmarks" / "peer_programs" / "embedding.py"), name, str(folder), str(threads)],
         HF_HOME=str(hub_cache(folder)),
         HF_HUB_OFFLINE="1",
         OMP_NUM_THREADS=str(threads),

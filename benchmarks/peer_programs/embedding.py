@@ -1,4 +1,4 @@
-"""What a peer's own Python runs: ``python embedding_peers.py PEER FOLDER THREADS``; imports nothing of this project.
+"""What a peer's own Python runs: ``python embedding.py PEER FOLDER THREADS``; imports nothing of this project.
 
 Reads one JSON list of texts a line from stdin and answers each with a line ``{"seconds", "vectors"}``.
 """
