@@ -9,22 +9,26 @@ import dataclasses
 import json
 import sys
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import django
 
-from benchmarks.evidence_fit import Case, refusal_fit, refusal_report
 from benchmarks.labelled import files, questions
 from benchmarks.report import Figure, report
 from benchmarks.stack import COLLECTION, stack_with
 from core.settings.calibration import Refusal, calibration
 from core.settings.env import environment_default
 
+if TYPE_CHECKING:
+    from benchmarks.evidence_fit import Case
+
 GOAL = 0.85
 
 
 def measure(cases: Sequence[Case]) -> dict[str, Any]:
     """Fit on the half for fitting and report on the other, by groups."""
+    from benchmarks.evidence_fit import refusal_fit, refusal_report  # Django must be set up before
+
     fitted = {"english": refusal_fit(cases, english=True), "other": refusal_fit(cases, english=False)}
     reported = [case for case in cases if not case.for_fitting]
     groups = {
