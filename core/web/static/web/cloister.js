@@ -162,7 +162,8 @@ function followAnswer(id, view, { ask, stop }) {
   // The server's own "error" event carries data; the browser's does not, and is final only when it gave up.
   source.addEventListener("error", (event) => {
     if (event.data) { finish(); view.fail(JSON.parse(event.data).error); }
-    else if (source.readyState === EventSource.CLOSED) { finish(); view.fail("The connection was lost; ask again."); }
+    // A browser that leaves the page closes the stream before it says so: nobody waits for this answer any more.
+    else if (source.readyState === EventSource.CLOSED) { cancel(); finish(); view.fail("The connection was lost; ask again."); }
   });
 }
 
