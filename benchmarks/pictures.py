@@ -28,6 +28,17 @@ from models_local.catalog import catalog_read
 
 FOLDER = REPOSITORY / "benchmarks" / "pictures"
 MODELS = ("efficientnet-lite0", "all-minilm-l6-v2", "pp-ocrv6", "page-orientation")
+FIRST_RUN = {
+    "commit": "891819b",
+    "without a false statement": 0.82,
+    "two or more true statements": 1.0,
+    "two or more, counting no absences": 0.72,
+    "kind stated rightly": 0.52,
+    "statements checked": 666,
+    "true": 646,
+}
+"""What the first scored run found. Of its 20 false statements 12 were "black and white" of pages with a little colour; that
+rule alone was changed since, so that later figures are not blind to it."""
 SPACES = ("conse", "conse_documents")
 THREADS = 2
 TIMED = 24
@@ -161,6 +172,7 @@ def main() -> dict[str, Any]:
     return report(
         "pictures",
         figures,
+        first_run=FIRST_RUN,
         sources=len(manifest.sources),
         models={name: catalog.model(name).digest for name in MODELS},
         head_sha256=hashlib.sha256(HEAD_FILE.read_bytes()).hexdigest(),

@@ -45,6 +45,7 @@ _STATED_CHARACTERS = 1000
 _ANIMAL_CLASSES = 398  # ImageNet's first classes are the animals
 _STRAY_CHARACTERS = 1  # what OCR makes of whiskers and twigs
 _GREY_CHROMA = 0.015
+_COLOURED_SHARE = 0.0002  # a red line or a small logo: no longer black and white
 _COLOUR_SHARE = 0.15
 _DRAWN_SHARE = 0.005
 _MOST_COLOURS = 3
@@ -130,7 +131,7 @@ def text_fact(lines: Sequence[TextLine]) -> PictureFact:
 
 def colours_fact(measure: PictureMeasure, *, drawn: bool) -> PictureFact:
     """Return the main colours; of a chart those that are drawn on its ground."""
-    if measure.chroma < _GREY_CHROMA and not drawn:
+    if measure.chroma < _GREY_CHROMA and measure.coloured_share < _COLOURED_SHARE and not drawn:
         return PictureFact(name="colours", value="black and white", confidence=0.99)
     least = _DRAWN_SHARE if drawn else _COLOUR_SHARE
     passed_over = _NO_COLOURS if drawn else frozenset[str]()

@@ -27,6 +27,7 @@ _FREE_END_PX = 3
 _AXIS_PX = 6
 _LEAST_BARS = 3
 _MOST_COLOURS = 16
+_COLOURED_CHROMA = 40
 
 _HUES = (
     (15.0, "red"),
@@ -48,6 +49,7 @@ class PictureMeasure:
     Attributes:
         brightness: Mean luma, 0 (black) to 1 (white).
         chroma: Mean difference between a pixel's strongest and weakest channel, 0 to 1.
+        coloured_share: Share of pixels that nobody would call black, white or grey.
         colours: (name, share of the picture), largest first.
         distinct_colours: Colours, at 16 levels a channel, that each cover at least a thousandth.
         ground_share: Share of the most common colour.
@@ -57,6 +59,7 @@ class PictureMeasure:
 
     brightness: float
     chroma: float
+    coloured_share: float
     colours: tuple[tuple[str, float], ...]
     distinct_colours: int
     ground_share: float
@@ -81,9 +84,11 @@ def picture_measure(image: RgbImage) -> PictureMeasure:
     shares = counts / counts.sum()
     ground = _level_colour(levels[0])
     steps = np.abs(np.diff(values, axis=1)).max(axis=2)
+    chroma = values.max(axis=2) - values.min(axis=2)
     return PictureMeasure(
         brightness=float(luma.mean() / 255),
-        chroma=float((values.max(axis=2) - values.min(axis=2)).mean() / 255),
+        chroma=float(chroma.mean() / 255),
+        coloured_share=float((chroma > _COLOURED_CHROMA).mean()),
         colours=_named_shares(levels, shares),
         distinct_colours=int((shares >= _COUNTED_SHARE).sum()),
         ground_share=float((_distance(values, ground) <= _COLOUR_DISTANCE).mean()),

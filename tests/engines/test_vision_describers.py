@@ -138,6 +138,14 @@ class TestComposedDescriber(VisionConformance):
             caption(engine, image) for image in pictures
         ]
 
+    def test_takes_a_page_with_a_small_logo_for_more_than_black_and_white(self, engine, picture):
+        plain = np.asarray(picture("page_columns.png"))
+        marked = plain.copy()
+        marked[20:60, 20:60] = (200, 30, 40)
+
+        assert stated(engine.describe([ask(plain)])[0])["colours"] == "black and white"
+        assert stated(engine.describe([ask(marked)])[0])["colours"] != "black and white"
+
     def test_leaves_out_text_that_was_hardly_read(self, engine, pictures):
         request = ask(pictures[0], text="SHOULD NOT APPEAR")
         unsure = type(request.lines[0])(text="SHOULD NOT APPEAR", box=request.lines[0].box, confidence=0.3)
