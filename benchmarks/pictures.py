@@ -37,8 +37,8 @@ FIRST_RUN = {
     "statements checked": 666,
     "true": 646,
 }
-"""What the first scored run found. Of its 20 false statements 12 were "black and white" of pages with a little colour; that
-rule alone was changed since, so that later figures are not blind to it."""
+"""What the first scored run found. Of its 20 false statements 12 were "black and white" of pages with a little colour;
+that rule alone was changed since, so that later figures are not blind to it."""
 SPACES = ("conse", "conse_documents")
 THREADS = 2
 TIMED = 24
