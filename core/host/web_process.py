@@ -39,7 +39,10 @@ def main() -> None:
 
 def _bind(host: str, port: int) -> socket.socket:
     is_v6 = isinstance(ipaddress.ip_address(host), ipaddress.IPv6Address) if host != "localhost" else False
-    listening = socket.socket(socket.AF_INET6 if is_v6 else socket.AF_INET)
+    # With the protocol named, asyncio turns Nagle's algorithm off: else the body of an answer waits for a delayed
+    # acknowledgement of its headers, 40 ms on a connection that is kept.
+    family = socket.AF_INET6 if is_v6 else socket.AF_INET
+    listening = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
     listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
         listening.bind((host, port))
