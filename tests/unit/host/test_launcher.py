@@ -96,7 +96,9 @@ class TestLists:
 
         assert len(entries) == len(launcher.locked_names(text))
         assert all("--hash=sha256:" in entry for entry in entries)
-        assert not any(word in text for word in ("://", "+cpu", "\nnvidia-cu", "\nnvidia-nccl", "\ntorch==", "llama-cpp-python"))
+        assert not any(
+            word in text for word in ("://", "+cpu", "\nnvidia-cu", "\nnvidia-nccl", "\ntorch==", "llama-cpp-python")
+        )
 
     def test_hold_every_library_that_the_project_asks_for(self, launcher: ModuleType) -> None:
         project = tomllib.loads((REPOSITORY / "pyproject.toml").read_text())["project"]

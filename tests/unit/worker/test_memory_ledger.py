@@ -85,7 +85,6 @@ class TestLedger:
         assert demand_mib == {"cpu": 600.0, "cuda:1": 800.0}
         assert ledger.excess(demand_mib) == ["800 MiB of cuda:1, whose budget is 700 MiB"]
 
-
     def test_guesses_the_memory_of_a_gpu_of_which_the_driver_tells_nothing(self, tmp_path: Path) -> None:
         peaks = store(tmp_path)
         ledger = MemoryLedger({"cpu": 1000, "cuda:1": 700}, peaks, CATALOG)
