@@ -25,5 +25,5 @@ class Command(BaseCommand):
             if options["activate"]:
                 space_activate(space_id=space.pk)
             space.refresh_from_db(using="owner")
-            state = "active" if space.active else "not active; activate it with --activate when it is filled"
+            state = "active" if space.active else "not active; ./cloister spaces fill and switch make it so"
             self.stdout.write(f"{space.name}: space {space.digest[:12]}, {space.dimensions} dimensions, {state}")

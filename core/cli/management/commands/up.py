@@ -19,6 +19,8 @@ from core.host.postgres import EmbeddedPostgres
 from core.host.process import ServerFailed, wait_until
 from core.host.secrets import SecretMissing, secret, secret_store
 from core.host.supervision import Supervisor
+from core.segments.service import space_active
+from core.segments.space_spec import role_of, space_specs
 from core.settings.env import env
 
 ADMINISTRATOR = "admin"
@@ -55,8 +57,25 @@ class Command(OutcomeCommand):
             url = _web_wait(supervisor, token)
         took_s = time.monotonic() - begun_s
         login = f"log in as {ADMINISTRATOR}; the password stands in {home_layout(home).secrets / 'admin_login'}"
-        data = {"url": url, "home": str(home), "seconds": round(took_s, 1), "login": login}
-        return Outcome(data=data, text=f"{url} ({login}; up in {took_s:.1f} s; stop with ./cloister down)")
+        notes = spaces_without_engine()
+        data = {"url": url, "home": str(home), "seconds": round(took_s, 1), "login": login, "notes": notes}
+        text = f"{url} ({login}; up in {took_s:.1f} s; stop with ./cloister down)"
+        return Outcome(data=data, text="\n".join([text, *notes]))
+
+
+def spaces_without_engine() -> list[str]:
+    """Say which spaces answer searches although no role of the profile embeds into them any more, and what to do."""
+    specs = space_specs()
+    notes = []
+    for spec in specs.values():
+        active = space_active(spec.name)
+        if active is not None and role_of(active.digest, specs) is None:
+            digest = spec.digest[:12]
+            notes.append(
+                f"the space '{spec.name}' was made by models that this profile no longer has: no search works; "
+                f"run './cloister spaces fill {digest}', then './cloister spaces switch {digest}'"
+            )
+    return notes
 
 
 def _models_check() -> None:
