@@ -13,6 +13,7 @@ import numpy as np
 
 from core import remote, task_names
 from core.answers.run import Engines, answer_run
+from core.answers.stream import stop_reason
 from core.celery_app import app
 from core.chat_stream import ChatCall
 from core.remote import Recording
@@ -56,7 +57,12 @@ def query_embed_task(
 def answer_generate_task(answer_id: str) -> None:
     """Answer one stored question; an error is stored with the answer and shown to its reader."""
     engines = services.engines()
-    with engines.lease(role="language", priority="interactive", deadline_s=ANSWER_DEADLINE_S) as language_model:
+    with engines.lease(
+        role="language",
+        priority="interactive",
+        deadline_s=ANSWER_DEADLINE_S,
+        stopped=lambda: stop_reason(answer_id) is not None,
+    ) as language_model:
         try:
             answer_run(
                 answer_id=answer_id,

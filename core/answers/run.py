@@ -303,9 +303,10 @@ def _context_tokens() -> int:
 
 
 def _generate(work: Work, deltas: Iterator[ChatDelta]) -> None:
-    rest = ""
+    rest, ended = "", False
     for delta in deltas:
         if delta.finish_reason is not None:
+            ended = True
             work.draft.prompt_tokens, work.draft.completion_tokens = delta.prompt_tokens, delta.completion_tokens
         work.draft.stopped = stop_reason(work.answer_id)
         if work.draft.stopped is not None:
@@ -316,7 +317,11 @@ def _generate(work: Work, deltas: Iterator[ChatDelta]) -> None:
         finished, rest = finished_sentences(rest + delta.text)
         for sentence in finished:
             work.say(sentence, work.attributor.support(sentence))
-    _last(work, rest.strip())
+    if not ended:
+        # The door to the engine ends a stream between two pieces, too, once nobody wants it.
+        work.draft.stopped = stop_reason(work.answer_id)
+    if work.draft.stopped is None:
+        _last(work, rest.strip())
 
 
 def _last(work: Work, rest: str) -> None:

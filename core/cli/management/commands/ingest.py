@@ -130,10 +130,11 @@ def _refused(path: Path, error: ApiError) -> dict[str, Any]:
 
 def _public(document: dict[str, Any]) -> dict[str, Any]:
     names = ("id", "path", "sha256", "state", "error", "segments", "seconds")
-    return {name: document[name] for name in names}
+    return {name: document[name] for name in names} | {"note": document.get("note")}
 
 
 def _line(document: dict[str, Any]) -> str:
     error = f": {document['error']['message']}" if document["error"] else ""
+    remark = f": {document['note']}" if document.get("note") else ""
     took = f" in {document['seconds']:.1f} s" if document["seconds"] is not None else ""
-    return f"{document['state']} {document['path']} ({document['segments']} segments{took}){error}"
+    return f"{document['state']} {document['path']} ({document['segments']} segments{took}){error}{remark}"
