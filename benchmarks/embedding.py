@@ -155,6 +155,7 @@ def measured(role: RoleConfig, folder: Path) -> tuple[list[Figure], dict[str, st
         run_all([default, ours, *peers], mixed_texts())
     finally:
         for child in children:
+            child.kill()  # one of them waits for threads of its own when it is asked to end
             child.communicate()
     figures = [ratio("embedding: bulk / sentence-transformers' default", default, ours, 2.0)]
     if peers:
