@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,8 +12,9 @@ import numpy.typing as npt
 import onnxruntime
 from tokenizers import Tokenizer
 
-from inference.errors import EmptyInput, EngineUnavailable, InputRejected
+from inference.errors import EngineUnavailable, InputRejected
 from inference.preprocessing.library_errors import library_errors
+from inference.preprocessing.token_batches import text_clean, token_batches
 from inference.values import Vectors
 
 _NAME = "sentence_onnx"
@@ -57,11 +58,11 @@ class OnnxSentenceEmbedder:
 
     def embed_texts(self, batch: Sequence[str]) -> Vectors:
         """Embed each text on its own; longer than the model's window is truncated at a token boundary."""
-        clean = [_clean(text, index) for index, text in enumerate(batch)]
+        clean = [text_clean(text, index) for index, text in enumerate(batch)]
         with library_errors(_NAME, f"embedding {len(batch)} texts"):
             token_ids = [encoding.ids for encoding in self._tokenizer.encode_batch(clean)]
             vectors = np.empty((len(clean), self.dimensions), dtype=np.float32)
-            for indices in _batches([len(ids) for ids in token_ids], self._batch_tokens):
+            for indices in token_batches([len(ids) for ids in token_ids], self._batch_tokens):
                 vectors[indices] = self._embed([token_ids[index] for index in indices])
         return vectors
 
@@ -84,18 +85,6 @@ def _mean(hidden: npt.NDArray[np.float32], mask: npt.NDArray[np.int64]) -> npt.N
     weights /= weights.sum(axis=1, keepdims=True)
     averaged: npt.NDArray[np.float32] = np.matmul(weights[:, None, :], hidden)[:, 0]
     return averaged
-
-
-def _batches(lengths: Sequence[int], batch_tokens: int) -> Iterator[list[int]]:
-    batch: list[int] = []
-    for index in sorted(range(len(lengths)), key=lengths.__getitem__):
-        # Sorted by length, so the newest text is the longest one: every row is padded to it.
-        if batch and (len(batch) + 1) * lengths[index] > batch_tokens:
-            yield batch
-            batch = []
-        batch.append(index)
-    if batch:
-        yield batch
 
 
 def _pools_first_token(folder: Path) -> bool:
@@ -122,11 +111,3 @@ def _session(graph: Path, threads: int) -> onnxruntime.InferenceSession:
     options.inter_op_num_threads = 1
     options.log_severity_level = 3
     return onnxruntime.InferenceSession(str(graph), options, providers=["CPUExecutionProvider"])
-
-
-def _clean(text: str, index: int) -> str:
-    # A lone surrogate cannot be encoded, and tokenizers refuse the whole batch for it.
-    clean = text.encode("utf-8", "replace").decode("utf-8").strip()
-    if not clean:
-        raise EmptyInput(f"text {index} of the batch is empty: there is nothing to embed")
-    return clean

@@ -8,7 +8,8 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from inference.errors import EmptyInput, EngineBroken
+from inference.errors import EngineBroken
+from inference.preprocessing.token_batches import text_clean, token_batches
 from inference.preprocessing.torch_operators import torchvision_prepare
 from inference.values import Vectors
 
@@ -49,7 +50,7 @@ class SentenceEncoder:
         Raises:
             EmptyInput: A text is empty.
         """
-        clean = [_clean(text, index) for index, text in enumerate(texts)]
+        clean = [text_clean(text, index) for index, text in enumerate(texts)]
         vectors = np.empty((len(clean), self.dimensions), dtype=np.float32)
         for indices in self._batches(clean):
             vectors[indices] = self._model.encode(
@@ -67,24 +68,8 @@ class SentenceEncoder:
             yield [0]
             return
         lengths = [len(ids) for ids in self._token_ids(texts)]
-        batch: list[int] = []
-        for index in sorted(range(len(texts)), key=lengths.__getitem__):
-            # Sorted by length, so the newest text is the longest one: every row is padded to it.
-            if batch and (len(batch) + 1) * lengths[index] > self._batch_tokens:
-                yield batch
-                batch = []
-            batch.append(index)
-        if batch:
-            yield batch
+        yield from token_batches(lengths, self._batch_tokens)
 
     def _token_ids(self, texts: Sequence[str]) -> list[list[int]]:
         encoded = self._model.tokenizer(list(texts), truncation=True, max_length=self.window_tokens)
         return list(encoded["input_ids"])
-
-
-def _clean(text: str, index: int) -> str:
-    # A lone surrogate cannot be encoded, and tokenizers refuse the whole batch for it.
-    clean = text.encode("utf-8", "replace").decode("utf-8").strip()
-    if not clean:
-        raise EmptyInput(f"text {index} of the batch is empty: there is nothing to embed")
-    return clean
